@@ -1,0 +1,34 @@
+"""The loss attack: can one tell forgotten cases from unseen ones by how well the network does on them?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from monai_unlearn.audit.scores import CaseScores
+from monai_unlearn.metrics import membership_auc, tpr_at_fpr
+
+__all__ = ["MINIMUM_CASES", "loss_attack"]
+
+MINIMUM_CASES = 10
+"""With fewer cases on a side, the AUC of an attack says nothing."""
+
+
+def loss_attack(scores: CaseScores, *, forget: Sequence[str], unseen: Sequence[str]) -> dict[str, Any]:
+    """Attack with the negative supervised loss as the membership score, forget cases positive, unseen ones negative.
+
+    Args:
+        scores: figures of the attacked model.
+        forget: ids of the cases that were to be forgotten.
+        unseen: ids of cases that were never trained on and steered nothing.
+
+    Returns:
+        ``auc`` and ``tpr_at_1pct_fpr``. With fewer than ten cases on a side both are ``None`` and ``reason`` says why.
+        0.5 is no better than guessing; what matters is the oracle's figure, from both sides.
+    """
+    fewest = min(len(forget), len(unseen))
+    if fewest < MINIMUM_CASES:
+        reason = f"needs {MINIMUM_CASES} forget and {MINIMUM_CASES} unseen cases; one of them has {fewest}"
+        return {"auc": None, "tpr_at_1pct_fpr": None, "reason": reason}
+    positive, negative = -scores.of(forget, "loss"), -scores.of(unseen, "loss")
+    return {"auc": membership_auc(positive, negative), "tpr_at_1pct_fpr": tpr_at_fpr(positive, negative, fpr=0.01)}

@@ -1,0 +1,17 @@
+"""Teacher–student engines."""
+
+from monai_unlearn.engines.calibration import CalibrationTargets
+from monai_unlearn.engines.inference import CaseBatch, predict_cases
+from monai_unlearn.engines.student import SCOPES, erase_parameters, make_student, restore_parameters
+from monai_unlearn.engines.unlearning_trainer import UnlearningTrainer
+
+__all__ = [
+    "SCOPES",
+    "CalibrationTargets",
+    "CaseBatch",
+    "UnlearningTrainer",
+    "erase_parameters",
+    "make_student",
+    "predict_cases",
+    "restore_parameters",
+]

@@ -1,0 +1,178 @@
+"""The engine that erases and restores: MONAI's supervised trainer with a teacher and named loss terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from monai.engines import SupervisedTrainer
+from monai.engines.utils import IterationEvents
+from monai.inferers import Inferer, SimpleInferer
+from monai.networks.utils import eval_mode
+from monai.utils.enums import CommonKeys
+from torch import nn
+
+from monai_unlearn.losses import TermInputs, UnlearningTerm
+from monai_unlearn.networks import adapters_off, freeze_normalisation, has_adapters
+
+__all__ = ["UnlearningTrainer"]
+
+
+class UnlearningTrainer(SupervisedTrainer):
+    r"""Train a student to forget some cases of each batch and to keep the others, against a frozen teacher.
+
+    The loss of a batch with retain cases :math:`R` and forget cases :math:`F` is
+
+    .. math:: \sum_k w_k \frac{1}{|R|} \sum_{i \in R} \ell_k(i) + \sum_j w_j \frac{1}{|F|} \sum_{i \in F} \ell_j(i)
+
+    over the retention terms :math:`k` and the erasure terms :math:`j` (Erase to Retain, the erase phase; without erasure
+    terms it is the restore phase). The unweighted mean of every term is in ``engine.state.output`` under its name, NaN where
+    the batch has no case for it, and its mean over the epoch so far in ``engine.state.metrics``.
+
+    The teacher is the student with its adapters off. Where the student has none (scope ``weights``), give ``teacher``.
+    Normalisation statistics stay frozen. Everything else, such as handlers, automatic mixed precision, gradient accumulation
+    and metrics, is MONAI's.
+
+    Args:
+        network: the student.
+        retention: terms for the retain cases, by name.
+        erasure: terms for the forget cases, by name; empty in the restore phase.
+        teacher: a frozen network, for students without adapters whose terms compare with the teacher.
+        forget_key: key of the batch that marks the cases to forget.
+        id_key: key of the batch that holds the case ids.
+        inferer: MONAI inferer, for student and teacher alike.
+        arguments: any other argument of :class:`monai.engines.SupervisedTrainer` except ``loss_function``.
+
+    Raises:
+        ValueError: if there is no term, a name is taken twice or is one of MONAI's keys, or a term needs a teacher and there
+            is none.
+        RuntimeError: after the first backward pass, if a parameter of the optimizer got no gradient.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: nn.Module,
+        retention: Mapping[str, UnlearningTerm],
+        erasure: Mapping[str, UnlearningTerm] | None = None,
+        teacher: nn.Module | None = None,
+        forget_key: str = "forget",
+        id_key: str = "id",
+        inferer: Inferer | None = None,
+        **arguments: Any,
+    ) -> None:
+        self.retention = dict(retention)
+        self.erasure = dict(erasure or {})
+        terms = {**self.retention, **self.erasure}
+        taken = set(self.retention) & set(self.erasure) | set(terms) & {str(key) for key in CommonKeys}
+        if not terms or taken:
+            raise ValueError(
+                f"the terms need names of their own, none of which is a key of MONAI's output; mend {sorted(taken)}"
+                if taken
+                else "give at least one retention or erasure term"
+            )
+        self._adapted = has_adapters(network)
+        if teacher is None and not self._adapted and any(term.uses_teacher for term in terms.values()):
+            needy = sorted(name for name, term in terms.items() if term.uses_teacher)
+            raise ValueError(f"the terms {needy} compare with a teacher: inject adapters into the network or give 'teacher'")
+        self.teacher = teacher.eval().requires_grad_(False) if teacher is not None else None
+        self.forget_key = forget_key
+        self.id_key = id_key
+        self._forward = _FrozenNormalisation(inferer or SimpleInferer())
+        super().__init__(network=network, loss_function=self._unlearning_loss, inferer=self._forward, **arguments)
+        for name, term in terms.items():
+            setattr(self, f"_term_{name}", term.to(self.state.device))
+        _EpochMeans(tuple(terms)).attach(self)
+        self._idle_check = self.add_event_handler(IterationEvents.BACKWARD_COMPLETED, _refuse_idle_parameters)
+
+    def _unlearning_loss(self, prediction: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        """Combine the terms of one batch; MONAI calls it as its loss function."""
+        batch, output = self.state.batch, self.state.output
+        forget = torch.as_tensor(batch[self.forget_key], device=prediction.device, dtype=torch.bool)
+        ids = [str(name) for name in batch[self.id_key]]
+        sides = ((self.retention, ~forget), (self.erasure, forget))
+        wanted = any(term.uses_teacher for terms, side in sides if bool(side.any()) for term in terms.values())
+        taught = self._teacher_logits(output[CommonKeys.IMAGE]) if wanted else None
+        loss = prediction.new_zeros(())
+        for terms, side in sides:
+            chosen = side.nonzero().flatten()
+            cases = TermInputs(
+                student=prediction[chosen],
+                teacher=taught[chosen] if taught is not None else None,
+                label=label[chosen],
+                ids=tuple(ids[index] for index in chosen.tolist()),
+            )
+            for name, term in terms.items():
+                if len(chosen) == 0:
+                    output[name] = prediction.new_full((), float("nan"))
+                    continue
+                mean = term(cases).mean()
+                output[name] = mean.detach()
+                loss = loss + term.weight * mean
+        return loss
+
+    def _teacher_logits(self, images: torch.Tensor) -> torch.Tensor:
+        network = self.teacher if self.teacher is not None else getattr(self.network, "module", self.network)
+        off: AbstractContextManager[Any] = nullcontext() if self.teacher is not None else adapters_off(network)
+        with torch.no_grad(), eval_mode(network), off:
+            logits = self._forward.inferer(images, network, *self._forward.arguments, **self._forward.keywords)
+        freeze_normalisation(network)  # eval_mode sets everything back to training
+        return logits
+
+
+class _FrozenNormalisation(Inferer):
+    """Freeze normalisation statistics before each forward pass: the trainer calls ``network.train()`` every time."""
+
+    def __init__(self, inferer: Inferer) -> None:
+        super().__init__()
+        self.inferer = inferer
+        self.arguments: tuple[Any, ...] = ()
+        self.keywords: dict[str, Any] = {}
+
+    def __call__(self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        freeze_normalisation(network)
+        self.arguments, self.keywords = args, kwargs
+        return self.inferer(inputs, network, *args, **kwargs)
+
+
+class _EpochMeans:
+    """Keep the running mean over the epoch of every term in ``engine.state.metrics``."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = (*names, str(CommonKeys.LOSS))
+        self.sums: dict[str, float] = {}
+        self.counts: dict[str, int] = {}
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.EPOCH_STARTED, self.reset)
+        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self)
+
+    def reset(self, engine: Engine) -> None:
+        self.sums = dict.fromkeys(self.names, 0.0)
+        self.counts = dict.fromkeys(self.names, 0)
+
+    def __call__(self, engine: Engine) -> None:
+        for name in self.names:
+            value = float(engine.state.output[name])
+            if value == value:  # NaN: no case for this term in the batch
+                self.sums[name] += value
+                self.counts[name] += 1
+                engine.state.metrics[name] = self.sums[name] / self.counts[name]
+
+
+def _refuse_idle_parameters(engine: UnlearningTrainer) -> None:
+    engine._idle_check.remove()  # the first step tells
+    trained = {id(parameter) for group in engine.optimizer.param_groups for parameter in group["params"]}
+    idle = [
+        name
+        for name, parameter in engine.network.named_parameters()
+        if id(parameter) in trained and parameter.grad is None
+    ]
+    if idle:
+        raise RuntimeError(
+            f"{len(idle)} trained parameters got no gradient in the first step, {idle[0]} among them: the forward pass does not "
+            "reach their layers. Give inject_lora an 'example_input', so that such layers are left out, or choose other 'targets'."
+        )

@@ -1,0 +1,52 @@
+"""Writing files so that a killed run leaves either the old file or the new one, never half of one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["sha256_of", "write_atomically"]
+
+
+def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
+    """Write a file beside its place, flush it to the disk and move it there in one step.
+
+    Args:
+        path: where the file is to be; its folder is made if missing.
+        write: writes the file to the path that it is given; that path has the same suffix.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: if the file cannot be written (full disk, missing permission); the old file is untouched then.
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+        os.close(descriptor)
+        temporary = Path(name)
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)  # mkstemp makes files that only their owner may read
+        os.replace(temporary, path)
+    except OSError as error:
+        raise ValueError(f"cannot write {path}: {error.strerror or error}; nothing was overwritten") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+    return path
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file's content, as 64 hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

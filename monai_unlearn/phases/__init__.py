@@ -1,0 +1,6 @@
+"""The run ids of a bundle: settings, phases, the output folder, and errors in one line."""
+
+from monai_unlearn.phases.running import PHASES, run_phases
+from monai_unlearn.phases.settings import ERASURES, SETTINGS, check_settings
+
+__all__ = ["ERASURES", "PHASES", "SETTINGS", "check_settings", "run_phases"]

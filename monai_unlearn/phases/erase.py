@@ -1,0 +1,75 @@
+"""The run ids ``erasing`` and ``restoring``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from monai_unlearn.files import sha256_of, write_atomically
+from monai_unlearn.networks import has_adapters, load_adapter, load_weights, remove_adapters, save_adapter
+from monai_unlearn.phases.session import Session, peak_memory_bytes
+
+__all__ = ["erase", "load_student", "restore", "state_files"]
+
+ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
+
+
+def state_files(session: Session, folder: str) -> list[str]:
+    """Name the files that hold a student's state in a folder: an adapter, or at scope ``weights`` all weights."""
+    names = ADAPTER_FILES if session.setting("scope") == "adapters" else ("model.pt",)
+    return [f"{folder}/{name}" for name in names]
+
+
+def erase(session: Session) -> None:
+    """Phase 1: learn to forget, against the teacher."""
+    session.run(
+        "erasing",
+        roots=["erase#trainer", "student"],
+        inputs={"teacher": session.teacher_digest, "cases": session.case_digest("forget", "retain", "reference")},
+        files=state_files(session, "state/erased"),
+        work=lambda: _train(session, "erase#trainer", "state/erased"),
+    )
+
+
+def restore(session: Session) -> None:
+    """Phase 2: a gentle, head-only supervised refinement on retain."""
+    session.folder.result("erasing")
+
+    def work() -> dict[str, Any]:
+        load_student(session, "state/erased")
+        return _train(session, "restore#trainer", "state/restored")
+
+    session.run(
+        "restoring",
+        roots=["restore#trainer", "student"],
+        inputs={
+            "erased": [sha256_of(session.folder / name) for name in state_files(session, "state/erased")],
+            "cases": session.case_digest("retain"),
+        },
+        files=state_files(session, "state/restored"),
+        work=work,
+    )
+
+
+def load_student(session: Session, folder: str) -> nn.Module:
+    """Give the config's student the state that a phase left in a folder; return it."""
+    student: nn.Module = session.build("student")
+    if has_adapters(student):
+        return load_adapter(remove_adapters(student), session.folder / folder).to(session.setting("device"))
+    return load_weights(student, session.folder / folder / "model.pt")
+
+
+def _train(session: Session, trainer_id: str, folder: str) -> dict[str, Any]:
+    trainer = session.build(trainer_id)
+    trained = sum(parameter.numel() for group in trainer.optimizer.param_groups for parameter in group["params"])
+    if trainer.state.max_epochs > 0:
+        trainer.run()
+    student = session.build("student")
+    if has_adapters(student):
+        save_adapter(student, session.folder / folder)
+    else:
+        state = student.state_dict()
+        write_atomically(session.folder / folder / "model.pt", lambda path: torch.save(state, path))
+    return {"epochs": trainer.state.epoch, "trainable_parameters": trained, "peak_rss_bytes": peak_memory_bytes()}

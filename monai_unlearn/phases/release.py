@@ -1,0 +1,39 @@
+"""The run id ``releasing``: the adapter, and a checkpoint that loads wherever the old one did."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import torch
+
+from monai_unlearn.files import sha256_of, write_atomically
+from monai_unlearn.networks import has_adapters, merged_state_dict
+from monai_unlearn.phases.erase import ADAPTER_FILES, load_student, state_files
+from monai_unlearn.phases.session import Session
+
+__all__ = ["release"]
+
+
+def release(session: Session) -> None:
+    """Write ``model.pt`` (merged weights, plain keys) and, for the reversible grade, ``adapter/``."""
+    session.folder.result("restoring")
+    restored = state_files(session, "state/restored")
+    adapter = [f"adapter/{name}" for name in ADAPTER_FILES] if session.setting("scope") == "adapters" else []
+
+    def work() -> dict[str, Any]:
+        student = load_student(session, "state/restored")
+        state = merged_state_dict(student) if has_adapters(student) else student.state_dict()
+        write_atomically(session.folder / "model.pt", lambda path: torch.save({key: value.cpu() for key, value in state.items()}, path))
+        for name in adapter:
+            source = session.folder / "state/restored" / name.rpartition("/")[2]
+            write_atomically(session.folder / name, lambda path, source=source: shutil.copyfile(source, path))
+        return {}
+
+    session.run(
+        "releasing",
+        roots=["student"],
+        inputs={"restored": [sha256_of(session.folder / name) for name in restored], "teacher": session.teacher_digest},
+        files=["model.pt", *adapter],
+        work=work,
+    )

@@ -1,0 +1,124 @@
+"""The output folder of a run: what stands in it, what was written by us, and the log."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from monai_unlearn.data import hash_identifier, load_or_create_salt
+from monai_unlearn.files import sha256_of, write_atomically
+
+__all__ = ["RunFolder"]
+
+RECORD = "phases.json"
+
+
+class RunFolder:
+    """A folder that remembers which phases stand in it, from which inputs, with which files.
+
+    Args:
+        path: the folder; made if missing.
+        needed_bytes: free space without which nothing is begun.
+
+    Raises:
+        ValueError: if the folder cannot be written to, or its disk is too full.
+    """
+
+    def __init__(self, path: str | Path, *, needed_bytes: int = 0) -> None:
+        self.path = Path(path)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"cannot make the output_dir '{self.path}': {error.strerror}; choose another one") from error
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise ValueError(f"cannot write to the output_dir '{self.path}'; choose another one or change its permissions")
+        free = shutil.disk_usage(self.path).free
+        if free < needed_bytes:
+            raise ValueError(
+                f"the disk of the output_dir '{self.path}' has {free / 2**20:.0f} MiB free and the run may need "
+                f"{needed_bytes / 2**20:.0f} MiB; free some space or choose another output_dir"
+            )
+        self.phases: dict[str, dict[str, Any]] = {}
+        record = self.path / RECORD
+        if record.exists():
+            try:
+                self.phases = json.loads(record.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise ValueError(f"{record} is damaged ({error}); remove it to run every phase again") from error
+        try:
+            self.salt = load_or_create_salt(self.path / "salt.key")
+        except OSError as error:
+            raise ValueError(f"cannot write to the output_dir '{self.path}': {error.strerror}; nothing was begun") from error
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    def result(self, phase: str) -> dict[str, Any]:
+        """Return what a phase left: ``fingerprint``, ``files`` (name to SHA-256), ``seconds`` and its own figures.
+
+        Raises:
+            ValueError: if the phase has not run; the message names its run id.
+        """
+        if phase not in self.phases:
+            raise ValueError(f"'{self.path}' holds no result of '{phase}'; run it first: the run id '{phase}' or 'run'")
+        return self.phases[phase]
+
+    def stands(self, phase: str, fingerprint: str) -> bool:
+        """Tell whether a phase's result is there, unchanged, and was made from the same inputs."""
+        result = self.phases.get(phase)
+        return (
+            result is not None
+            and result["fingerprint"] == fingerprint
+            and all((self / name).is_file() and sha256_of(self / name) == hashed for name, hashed in result["files"].items())
+        )
+
+    def claim(self, names: Iterable[str]) -> None:
+        """Make sure that files may be written, before anything is computed for them.
+
+        Raises:
+            ValueError: if one exists that no phase of ours has written.
+        """
+        ours = {name for result in self.phases.values() for name in result["files"]}
+        for name in names:
+            if (self / name).exists() and name not in ours:
+                raise ValueError(
+                    f"'{self / name}' exists and was not written by monai_unlearn; it is left as it is. Choose another output_dir."
+                )
+
+    def record(self, phase: str, *, fingerprint: str, files: Iterable[str], **figures: Any) -> None:
+        """Note that a phase stands; files are given relative to the folder."""
+        hashes = {name: sha256_of(self / name) for name in files}
+        self.phases[phase] = {"fingerprint": fingerprint, "files": hashes, **figures}
+        self.write_json(RECORD, self.phases)
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write JSON atomically; NaN is refused."""
+        text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+        write_atomically(self / name, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def log_to_file(self, identifiers: Iterable[str]) -> logging.Handler:
+        """Copy all log lines to ``run.log``, with the identifiers of cases replaced by their salted hashes."""
+        handler = logging.FileHandler(self / "run.log", encoding="utf-8")
+        handler.setFormatter(_Redacting({name: hash_identifier(name, self.salt)[:12] for name in identifiers}))
+        logging.getLogger().addHandler(handler)
+        return handler
+
+
+class _Redacting(logging.Formatter):
+    """Format a log line and replace every word that is an identifier."""
+
+    def __init__(self, hashes: dict[str, str]) -> None:
+        super().__init__("%(asctime)s - %(levelname)s - %(message)s")
+        self.hashes = hashes
+        longest_first = sorted(hashes, key=len, reverse=True)
+        self.pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?=\D|$)") if hashes else None
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        return self.pattern.sub(lambda found: self.hashes[found.group()], line) if self.pattern else line

@@ -1,0 +1,137 @@
+"""The keys that a user may override from the command line: what they may be, and a clear word where they are something else."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+
+from monai_unlearn.engines import SCOPES
+from monai_unlearn.phases.boundary import calling_parser, one_line_errors
+
+__all__ = ["ERASURES", "SETTINGS", "check_settings"]
+
+ERASURES = ("suppress", "calibrate")
+NOTHING = ("none", "null", "false", "")
+
+
+def check_settings() -> None:
+    """Check and normalise the overridable keys of the config that is being evaluated; for ``initialize``.
+
+    The strings ``none``, ``null`` and ``false`` (any spelling) that the command line delivers become ``None`` or ``False``.
+
+    Raises:
+        SystemExit: for a top-level key that nobody reads, with the nearest name, and for a value that a key cannot take.
+    """
+    with one_line_errors():
+        parser = calling_parser()
+        normalise_settings(parser)
+        parser.parse(reset=True)
+
+
+def normalise_settings(parser: ConfigParser) -> None:
+    """Check and normalise the settings of a parser in place; see :func:`check_settings`."""
+    for key, value in parser.get().items():
+        # components and expressions are the config's own; a plain value that is no setting is an override that went astray
+        if key not in SETTINGS and key not in OWN_KEYS and not _is_component(value):
+            nearest = difflib.get_close_matches(key, SETTINGS, n=1, cutoff=0.5)
+            raise ValueError(
+                f"there is no setting '{key}'; "
+                + (f"did you mean '{nearest[0]}'?" if nearest else f"the settings are {', '.join(SETTINGS)}.")
+            )
+    for key, check in SETTINGS.items():
+        if key in parser and not _is_component(parser[key]):
+            parser[key] = check(key, parser[key])
+
+
+def _is_component(value: Any) -> bool:
+    return isinstance(value, (dict, list)) or (isinstance(value, str) and value[:1] in ("$", "@", "%"))
+
+
+def _optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    def wrapped(key: str, value: Any) -> Any:
+        if value is None or value is False or (isinstance(value, str) and value.strip().lower() in NOTHING):
+            return None
+        return check(key, value)
+
+    return wrapped
+
+
+def _text(key: str, value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"'{key}' is a text, got {value!r}")
+    return value
+
+
+def _request(key: str, value: Any) -> Any:
+    if isinstance(value, bool) or value is None or (isinstance(value, str) and value.strip().lower() in NOTHING):
+        raise ValueError(
+            f"'{key}' says what to forget: a .txt, .csv, .json or .yaml file of case ids, a list of ids, or a fraction; got {value!r}"
+        )
+    return value
+
+
+def _integer(minimum: int) -> Callable[[str, Any], int]:
+    def check(key: str, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+            raise ValueError(f"'{key}' is a whole number of at least {minimum}, got {value!r}")
+        return value
+
+    return check
+
+
+def _boolean(key: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower() if isinstance(value, str) else ""
+    if word == "true" or word in NOTHING:
+        return word == "true"
+    raise ValueError(f"'{key}' is true or false, got {value!r}")
+
+
+def _choice(*options: str) -> Callable[[str, Any], str]:
+    def check(key: str, value: Any) -> str:
+        if value not in options:
+            nearest = difflib.get_close_matches(str(value), options, n=1)
+            hint = f"; did you mean '{nearest[0]}'?" if nearest else ""
+            raise ValueError(f"'{key}' is one of {', '.join(options)}; got {value!r}{hint}")
+        return str(value)
+
+    return check
+
+
+def _device(key: str, value: Any) -> torch.device:
+    try:
+        device = torch.device(value)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"'{key}' is a torch device such as cpu or cuda:0, got {value!r}") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"'{key}' is {value!r} but torch {torch.__version__} sees no CUDA device here; use --device cpu")
+    return device
+
+
+SETTINGS: dict[str, Callable[[str, Any], Any]] = {
+    "dataset_dir": _optional(_text),
+    "request": _request,
+    "group_by": _optional(_text),
+    "table": _optional(_text),
+    "output_dir": _text,
+    "teacher_checkpoint": _optional(_text),
+    "device": _device,
+    "image_size": _integer(8),
+    "max_cases": _optional(_integer(4)),
+    "scope": _choice(*SCOPES),
+    "erasure": _choice(*ERASURES),
+    "rank": _integer(1),
+    "retain_per_epoch": _optional(_integer(1)),
+    "seed": _integer(0),
+    "resume": _boolean,
+    "oracle": _optional(_text),
+}
+"""Every overridable key, with the function that checks and normalises its value."""
+
+OWN_KEYS = ("bundle_root", "bundle", "recipe_phase")
+"""Plain values that a shipped config holds beside the settings."""

@@ -1,0 +1,70 @@
+"""The run ids ``teaching`` and ``retraining``: the teacher, and the oracle by the teacher's own recipe."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+from torch.utils.data import Subset
+
+from monai_unlearn.files import write_atomically
+from monai_unlearn.networks import load_weights
+from monai_unlearn.phases.session import Session
+
+__all__ = ["retrain_oracle", "train_teacher"]
+
+logger = logging.getLogger(__name__)
+
+RECIPE = ("train#trainer", "network_def")
+
+
+def train_teacher(session: Session) -> None:
+    """Train the teacher by the recipe in ``train#…``, unless ``teacher_checkpoint`` gives one."""
+    given = session.setting("teacher_checkpoint")
+    if given is not None:
+        load_weights(copy.deepcopy(session.build("network_def")), given)
+        logger.info(f"teaching: the teacher is '{given}', nothing to train")
+        return
+    logger.info("teaching: no teacher_checkpoint is given, so a teacher is trained here")
+    session.run(
+        "teaching",
+        roots=RECIPE,
+        inputs={"cases": session.training_digest},
+        files=["teacher/model.pt"],
+        work=lambda: _train(session, session.parser, "teacher/model.pt", session.partition.counts()),
+    )
+
+
+def retrain_oracle(session: Session) -> None:
+    """Train the oracle: the teacher's own recipe, from scratch, on the retain cases alone.
+
+    The recipe is the same config with ``train#dataset`` replaced by its retain cases.
+    """
+    session.run(
+        "retraining",
+        roots=RECIPE,
+        inputs={"cases": session.case_digest("retain")},
+        files=["oracle/model.pt"],
+        work=lambda: _train(session, _without_forget_cases(session), "oracle/model.pt", session.partition.counts()),
+    )
+
+
+def _train(session: Session, parser: ConfigParser, name: str, counts: dict[str, int]) -> dict[str, Any]:
+    trainer = parser.get_parsed_content("train#trainer")
+    trainer.run()
+    state = trainer.network.state_dict()
+    write_atomically(session.folder / name, lambda path: torch.save(state, path))
+    return {"epochs": trainer.state.epoch, "cases": counts}
+
+
+def _without_forget_cases(session: Session) -> ConfigParser:
+    whole = session.build("train#dataset")
+    retain = [index for index, case in enumerate(session.partition.training) if case["id"] not in session.partition.forget_ids]
+    parser = ConfigParser(copy.deepcopy(session.parser.get()))
+    parser["train"]["dataset"] = Subset(whole, retain)
+    if "recipe_phase" in parser:
+        parser["recipe_phase"] = "retrain"
+    return parser

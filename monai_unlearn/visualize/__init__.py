@@ -1,0 +1,20 @@
+"""Figures and the HTML report; this room reads numbers and arrays only."""
+
+from monai_unlearn.visualize.comparison import ComparisonRow, draw_comparison
+from monai_unlearn.visualize.curves import draw_loss_curves
+from monai_unlearn.visualize.membership import draw_case_losses, draw_loss_attack
+from monai_unlearn.visualize.report import render_report, write_report
+from monai_unlearn.visualize.saving import encode_figure, save_figure, write_whole
+
+__all__ = [
+    "ComparisonRow",
+    "draw_case_losses",
+    "draw_comparison",
+    "draw_loss_attack",
+    "draw_loss_curves",
+    "encode_figure",
+    "render_report",
+    "save_figure",
+    "write_report",
+    "write_whole",
+]
