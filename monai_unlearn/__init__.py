@@ -8,7 +8,7 @@ from types import ModuleType
 __version__ = "0.1.0"
 
 ROOMS = ("audit", "data", "engines", "handlers", "losses", "metrics", "networks", "phases", "visualize")
-__all__ = ["__version__", *ROOMS]  # noqa: PLE0604
+__all__ = ["__version__", *ROOMS]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -61,7 +61,9 @@ def limit_cases(datalists: Datalists, max_cases: int | None, *, seed: int = 0, k
     ):
         kept = [index for index, case in enumerate(cases) if case_id(case) in set(keep)]
         if len(kept) > count:
-            raise ValueError(f"'max_cases' {max_cases} leaves {count} {name} cases but the request names {len(kept)} of them")
+            raise ValueError(
+                f"'max_cases' {max_cases} leaves {count} {name} cases but the request names {len(kept)} of them"
+            )
         others = np.setdiff1d(np.arange(len(cases)), np.asarray(kept, dtype=int))
         drawn = generator.permutation(others)[: count - len(kept)]
         sides.append([cases[index] for index in sorted([*kept, *drawn.tolist()])])

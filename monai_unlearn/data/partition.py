@@ -168,7 +168,9 @@ def _refuse_unknown(request: Request, datalists: Datalists) -> None:
 def _groups(cases: Sequence[Case], group_by: str | None) -> dict[str, tuple[str, str]]:
     if group_by is not None and not any(group_by in case for case in cases):
         columns = sorted({key for case in cases for key in case} - {"image", "label", "id"})
-        raise ValueError(f"'group_by' names the column {group_by!r}, which the datalist lacks; it has {shorten(columns, 20)}")
+        raise ValueError(
+            f"'group_by' names the column {group_by!r}, which the datalist lacks; it has {shorten(columns, 20)}"
+        )
     groups = {}
     for case in cases:
         group = str(case.get(group_by) or "").strip() if group_by else ""

@@ -38,13 +38,17 @@ class Request:
         if (self.ids is None) == (self.fraction is None):
             raise ValueError(f"a request names either 'ids' or a 'fraction'; {self.source} gives both or neither")
         if self.fraction is not None and not 0.0 < self.fraction < 1.0:
-            raise ValueError(f"the 'fraction' of a request lies between 0 and 1, got {self.fraction} from {self.source}")
+            raise ValueError(
+                f"the 'fraction' of a request lies between 0 and 1, got {self.fraction} from {self.source}"
+            )
         if self.ids is not None:
             if not self.ids:
                 raise ValueError(f"the request in {self.source} names no case")
             twice = [name for name, count in Counter(self.ids).items() if count > 1]
             if twice:
-                raise ValueError(f"the request in {self.source} names {shorten(twice)} more than once; name each case once")
+                raise ValueError(
+                    f"the request in {self.source} names {shorten(twice)} more than once; name each case once"
+                )
 
 
 def load_request(specification: str | Path | float | Sequence[str] | Request) -> Request:
@@ -109,7 +113,9 @@ def _read_csv(path: Path) -> list[str]:
             raise ValueError(f"row {short[0]} of the request '{path}' has no '{HEADER}'")
         return [row[column] for row in rows[1:]]
     if any(len(row) != 1 for row in rows):
-        raise ValueError(f"the request '{path}' has several columns and none is called '{HEADER}'; its header is {rows[0]}")
+        raise ValueError(
+            f"the request '{path}' has several columns and none is called '{HEADER}'; its header is {rows[0]}"
+        )
     return [row[0] for row in rows]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -82,7 +83,8 @@ class ForgetRetainSampler(DistributedSampler):
         if self.mode == "joint":
             return self._blocks(self.retain_count, self.batch_size - self.forget_per_batch) * self.batch_size
         return sum(
-            self._blocks(count, self.batch_size) * self.batch_size for count in (self.retain_count, len(self.forget_indices))
+            self._blocks(count, self.batch_size) * self.batch_size
+            for count in (self.retain_count, len(self.forget_indices))
         )
 
     def __iter__(self) -> Iterator[int]:
@@ -97,16 +99,13 @@ class ForgetRetainSampler(DistributedSampler):
         needed = len(retain_blocks) * self.forget_per_batch * self.num_replicas
         rounds = -(-needed // len(self.forget_indices))
         forget = torch.cat(
-            [
-                self.forget_indices[torch.randperm(len(self.forget_indices), generator=generator)]
-                for _ in range(rounds)
-            ]
+            [self.forget_indices[torch.randperm(len(self.forget_indices), generator=generator)] for _ in range(rounds)]
         )[:needed]
         forget_blocks = self._blocks_of(forget, self.forget_per_batch)
         yield from torch.cat([forget_blocks, retain_blocks], dim=1).flatten().tolist()
 
     def _blocks(self, count: int, size: int) -> int:
-        return -(-count // (size * self.num_replicas))
+        return math.ceil(count / (size * self.num_replicas))
 
     def _blocks_of(self, indices: torch.Tensor, size: int) -> torch.Tensor:
         """Deal indices to the processes and shape this one's share ``(blocks, size)``, filling up from the front."""

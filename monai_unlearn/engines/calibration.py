@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -13,7 +12,6 @@ from torch.utils.data import Dataset
 from monai_unlearn.engines.inference import predict_cases
 from monai_unlearn.engines.unlearning_trainer import UnlearningTrainer
 from monai_unlearn.losses import CalibratedErasureTerm, case_losses
-from monai_unlearn.networks import adapters_off, has_adapters
 
 __all__ = ["CalibrationTargets"]
 
@@ -49,16 +47,11 @@ class CalibrationTargets:
         self.term.fit(forget_ids, forget_losses, reference_losses)
 
     def _losses(self, engine: UnlearningTrainer, dataset: Dataset[Any]) -> tuple[list[str], torch.Tensor]:
-        network = engine.teacher if engine.teacher is not None else getattr(engine.network, "module", engine.network)
-        if engine.teacher is None and not has_adapters(network):
-            raise ValueError("calibration measures the teacher, but the engine has neither adapters nor a 'teacher'")
         loader = DataLoader(dataset, batch_size=self.batch_size)
         ids: list[str] = []
         losses = []
-        with adapters_off(network) if engine.teacher is None else nullcontext():
-            for batch in predict_cases(
-                network, loader, inferer=engine.inferer.inferer, device=engine.state.device
-            ):
+        with engine.as_teacher() as teacher:
+            for batch in predict_cases(teacher, loader, inferer=engine.inferer.inferer, device=engine.state.device):
                 ids.extend(batch.ids)
                 losses.append(case_losses(self.term.loss_function, batch.logits, batch.label))
         return ids, torch.cat(losses).cpu()

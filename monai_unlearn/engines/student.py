@@ -75,7 +75,9 @@ def restore_parameters(student: nn.Module, *, example_input: torch.Tensor | None
     else:
         raise ValueError("the head of a network without adapters is found by a forward pass: give an 'example_input'")
     if not parameters:
-        raise ValueError("the adapter carries no copy of the head to restore; inject it with head='auto' or a layer's name")
+        raise ValueError(
+            "the adapter carries no copy of the head to restore; inject it with head='auto' or a layer's name"
+        )
     return _train_only(student, parameters)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -77,7 +77,9 @@ class UnlearningTrainer(SupervisedTrainer):
         self._adapted = has_adapters(network)
         if teacher is None and not self._adapted and any(term.uses_teacher for term in terms.values()):
             needy = sorted(name for name, term in terms.items() if term.uses_teacher)
-            raise ValueError(f"the terms {needy} compare with a teacher: inject adapters into the network or give 'teacher'")
+            raise ValueError(
+                f"the terms {needy} compare with a teacher: inject adapters into the network or give 'teacher'"
+            )
         self.teacher = teacher.eval().requires_grad_(False) if teacher is not None else None
         self.forget_key = forget_key
         self.id_key = id_key
@@ -114,12 +116,21 @@ class UnlearningTrainer(SupervisedTrainer):
                 loss = loss + term.weight * mean
         return loss
 
+    @contextmanager
+    def as_teacher(self) -> Iterator[nn.Module]:
+        """Yield the teacher: the separate one, or for the time of the block the student with its adapters off."""
+        if self.teacher is not None:
+            yield self.teacher
+            return
+        network: nn.Module = getattr(self.network, "module", self.network)  # a parallel wrapper has nothing to add here
+        with adapters_off(network):
+            yield network
+
     def _teacher_logits(self, images: torch.Tensor) -> torch.Tensor:
-        network = self.teacher if self.teacher is not None else getattr(self.network, "module", self.network)
-        off: AbstractContextManager[Any] = nullcontext() if self.teacher is not None else adapters_off(network)
-        with torch.no_grad(), eval_mode(network), off:
-            logits = self._forward.inferer(images, network, *self._forward.arguments, **self._forward.keywords)
-        freeze_normalisation(network)  # eval_mode sets everything back to training
+        with self.as_teacher() as network:
+            with torch.no_grad(), eval_mode(network):
+                logits: torch.Tensor = self._forward.run(images, network)
+            freeze_normalisation(network)  # eval_mode sets everything back to training
         return logits
 
 
@@ -135,7 +146,11 @@ class _FrozenNormalisation(Inferer):
     def __call__(self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Any:
         freeze_normalisation(network)
         self.arguments, self.keywords = args, kwargs
-        return self.inferer(inputs, network, *args, **kwargs)
+        return self.run(inputs, network)
+
+    def run(self, inputs: torch.Tensor, network: nn.Module) -> Any:
+        """Run another network with the arguments of the last call: the teacher sees what the student saw."""
+        return self.inferer(inputs, network, *self.arguments, **self.keywords)
 
 
 class _EpochMeans:
@@ -156,7 +171,7 @@ class _EpochMeans:
 
     def __call__(self, engine: Engine) -> None:
         for name in self.names:
-            value = float(engine.state.output[name])
+            value = engine.state.output[name].item()
             if value == value:  # NaN: no case for this term in the batch
                 self.sums[name] += value
                 self.counts[name] += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from ignite.engine import Engine, Events
+from torch import nn
 
 from monai_unlearn.networks import adapter_deltas, scale_adapter
 
@@ -49,10 +50,12 @@ class AdapterDrift:
         furthest = max(drift, key=drift.__getitem__)
         engine.state.metrics["drift_max"] = drift[furthest]
         engine.state.metrics["drift_mean"] = sum(drift.values()) / len(drift)
-        logger.debug("drift: %.4f at most (%s), %.4f on average", drift[furthest], furthest, engine.state.metrics["drift_mean"])
+        logger.debug(
+            "drift: %.4f at most (%s), %.4f on average", drift[furthest], furthest, engine.state.metrics["drift_mean"]
+        )
 
 
-def relative_drift(network: object) -> dict[str, float]:
+def relative_drift(network: nn.Module) -> dict[str, float]:
     """Return the drift of every adapted layer, by its name."""
     return {
         layer: float(delta.norm() / weight.norm().clamp_min(1e-12)) for layer, weight, delta in adapter_deltas(network)

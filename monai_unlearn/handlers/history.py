@@ -46,7 +46,7 @@ class EpochHistory:
         figures = {name: float(value) for name, value in engine.state.metrics.items() if _is_number(value)}
         if "loss" not in figures:
             output = engine.state.output[0] if isinstance(engine.state.output, list) else engine.state.output
-            figures["loss"] = float(output["loss"])
+            figures["loss"] = output["loss"].item()
         rows = read_history(self.path) if self.path.exists() else []
         rows += [
             {"phase": self.phase, "epoch": engine.state.epoch, "name": name, "value": value}

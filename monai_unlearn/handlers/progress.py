@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from typing import NoReturn
 
 from ignite.engine import Engine, Events
 from tqdm import tqdm
@@ -26,7 +27,7 @@ class PhaseProgress:
         self.description = description
         self.disable = not sys.stderr.isatty() if disable is None else disable
         self._open = ExitStack()
-        self._bar: tqdm | None = None  # type: ignore[type-arg]
+        self._bar: tqdm[NoReturn] | None = None
 
     def attach(self, engine: Engine) -> None:
         """Register the handler."""
@@ -40,7 +41,14 @@ class PhaseProgress:
         if not self.disable:
             self._open.enter_context(logging_redirect_tqdm())
         self._bar = self._open.enter_context(
-            tqdm(total=total, initial=engine.state.iteration, desc=self.description, disable=self.disable, unit="step", dynamic_ncols=True)
+            tqdm(
+                total=total,
+                initial=engine.state.iteration,
+                desc=self.description,
+                disable=self.disable,
+                unit="step",
+                dynamic_ncols=True,
+            )
         )
 
     def __call__(self, engine: Engine) -> None:
@@ -48,7 +56,7 @@ class PhaseProgress:
         if self._bar is not None and not self.disable:
             output = engine.state.output[0] if isinstance(engine.state.output, list) else engine.state.output
             self._bar.set_postfix_str(
-                f"epoch {engine.state.epoch}/{engine.state.max_epochs}, loss {float(output['loss']):.4f}", refresh=False
+                f"epoch {engine.state.epoch}/{engine.state.max_epochs}, loss {output['loss'].item():.4f}", refresh=False
             )
             self._bar.update()
 

@@ -39,7 +39,9 @@ def save_adapter(network: nn.Module, folder: str | PathLike[str]) -> None:
     """
     tensors = {key: value.contiguous().cpu() for key, value in _adapter_state(network).items()}
     configs: Any = network.peft_config
-    config = configs[ADAPTER].to_dict() | {"auto_mapping": _class_of(network)}
+    config = configs[ADAPTER].to_dict() | {
+        "auto_mapping": {"base_model_class": type(network).__name__, "parent_library": type(network).__module__}
+    }
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(config, indent=2, sort_keys=True, default=sorted)  # the one thing JSON has not is PEFT's sets
@@ -64,9 +66,10 @@ def load_adapter(network: nn.Module, folder: str | PathLike[str]) -> nn.Module:
     """
     config = _read_config(Path(folder) / _CONFIG)
     tensors = _read_tensors(Path(folder) / _WEIGHTS)
-    if config.auto_mapping != _class_of(network):
+    trained_on = (config.auto_mapping or {}).get("base_model_class")
+    if trained_on != type(network).__name__:
         raise ValueError(
-            f"{Path(folder) / _CONFIG} is of a {(config.auto_mapping or {}).get('base_model_class')}, "
+            f"{Path(folder) / _CONFIG} is of a {trained_on}, "
             f"the network is a {type(network).__name__}: build the network the adapter was trained on."
         )
     trainable = {parameter: parameter.requires_grad for parameter in network.parameters()}
@@ -89,10 +92,6 @@ def _adapter_state(network: nn.Module) -> dict[str, torch.Tensor]:
     adapter_layers(network)
     state: dict[str, torch.Tensor] = get_peft_model_state_dict(network, adapter_name=ADAPTER)
     return state
-
-
-def _class_of(network: nn.Module) -> dict[str, str]:
-    return {"base_model_class": type(network).__name__, "parent_library": type(network).__module__}
 
 
 def _read_config(path: Path) -> LoraConfig:

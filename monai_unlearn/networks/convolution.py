@@ -52,7 +52,7 @@ class LoraConvolution(nn.Module, LoraLayer):  # type: ignore[misc]  # PEFT is un
 
     if TYPE_CHECKING:  # PEFT is untyped, and nn.Module makes a Tensor | Module of what it does not know
 
-        def __getattr__(self, name: str) -> Any: ...  # noqa: D105
+        def __getattr__(self, name: str) -> Any: ...
 
     def __init__(
         self,

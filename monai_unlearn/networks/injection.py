@@ -54,7 +54,7 @@ class LoraInjection:
 
     Example:
         >>> from monai.networks.nets import UNet
-        >>> unet = UNet(spatial_dims=2, in_channels=1, out_channels=2, channels=(4, 8), strides=(2,))
+        >>> unet = UNet(spatial_dims=2, in_channels=1, out_channels=2, channels=(4, 8, 16), strides=(2, 2))
         >>> student = LoraInjection(rank=2, targets="decoder", example_input=torch.zeros(1, 1, 16, 16))(unet)
         >>> student is unet
         True
@@ -169,6 +169,8 @@ def inject_config(network: nn.Module, config: LoraConfig) -> nn.Module:
     _refuse_adapters(network)
     head = next(iter(config.modules_to_save or ()), None)
     matched = [name for name, _ in network.named_modules() if re.fullmatch(config.target_modules, name)]
+    if not matched:
+        raise ValueError(f"No layer of {type(network).__name__} is called {config.target_modules!r}.")
     _refuse_illegal(network, matched)
     _refuse_illegal_head(network, head)
     config.modules_to_save = None
@@ -176,11 +178,13 @@ def inject_config(network: nn.Module, config: LoraConfig) -> nn.Module:
     inject_adapter_in_model(config, network, adapter_name=ADAPTER)
     for layer in network.modules():
         if isinstance(layer, LoraLayer):
-            layer.train(layer.get_base_layer().training)  # a new module is in train mode, the network may not be
+            layer.train(layer.get_base_layer().training)  # new modules are in train mode, whatever the network is in
     if head is not None:
         parent, _, child = head.rpartition(".")
-        wrapper = ModulesToSaveWrapper(network.get_submodule(head), ADAPTER)
+        original = network.get_submodule(head)
+        wrapper = ModulesToSaveWrapper(original, ADAPTER)
         wrapper.set_adapter(ADAPTER)
+        wrapper.training = wrapper.modules_to_save.training = original.training
         setattr(network.get_submodule(parent), child, wrapper)
         config.modules_to_save = [head]
     return network
@@ -222,7 +226,7 @@ def _select(network: nn.Module, targets: str, runs: list[LayerRun] | None) -> li
 
 def _is_layer(module: nn.Module) -> bool:
     """Tell layers, which own parameters, from containers, of which a pattern hits many in passing."""
-    if isinstance(module, nn.MultiheadAttention):
+    if isinstance(module, (*WEIGHTED_LAYERS, nn.MultiheadAttention)):
         return True
     return not any(module.children()) and any(True for _ in module.parameters())
 

@@ -28,7 +28,7 @@ def merge_adapters(network: nn.Module) -> nn.Module:
     Raises:
         ValueError: if the network has no adapters, or a merged weight is not finite.
     """
-    merged = copy.deepcopy(network)
+    merged = copy.deepcopy(network, _without_graph(network))
     for layer in adapter_layers(merged).values():
         if isinstance(layer, LoraLayer):
             layer.merge(safe_merge=True, adapter_names=[ADAPTER])
@@ -80,3 +80,14 @@ class MergedWeights:
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Merge a copy of the network as it is now, and return its state dict."""
         return merged_state_dict(self.network)
+
+
+def _without_graph(network: nn.Module) -> dict[int, torch.Tensor]:
+    """Prepare a deep copy's memo for outputs a network keeps, as DynUNet's heads: torch cannot copy their graph."""
+    memo = {}
+    for module in network.modules():
+        for value in vars(module).values():
+            for item in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(item, torch.Tensor) and not item.is_leaf:
+                    memo[id(item)] = item.detach().clone()
+    return memo

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +20,9 @@ from monai_unlearn.audit import CaseScores, adapters_off_difference, loss_attack
 from monai_unlearn.data import SUBSETS, hash_identifier
 from monai_unlearn.files import sha256_of
 from monai_unlearn.handlers import read_history
-from monai_unlearn.networks import adapters_off, has_adapters, load_weights
+from monai_unlearn.networks import has_adapters, load_weights
 from monai_unlearn.phases.erase import load_student, state_files
-from monai_unlearn.phases.session import Session, peak_memory_bytes
+from monai_unlearn.phases.session import Session
 from monai_unlearn.phases.teach import retrain_oracle
 from monai_unlearn.visualize import (
     ComparisonRow,
@@ -66,7 +64,9 @@ def audit(session: Session) -> None:
 def load_digest(path: Path) -> str:
     """SHA-256 of a checkpoint that a user names."""
     if not path.is_file():
-        raise FileNotFoundError(f"cannot find the oracle '{path}'; 'oracle' is none, train, or the path of a checkpoint")
+        raise FileNotFoundError(
+            f"cannot find the oracle '{path}'; 'oracle' is none, train, or the path of a checkpoint"
+        )
     return sha256_of(path)
 
 
@@ -84,7 +84,11 @@ def _measure(session: Session, oracle_path: Path | None) -> dict[str, Any]:
     content = _assemble(session, scores, ids)
     if has_adapters(student):
         difference = adapters_off_difference(
-            student, teacher, _loader(session, ids["forget"] + ids["unseen"]), inferer=session.build("audit#inferer"), device=device
+            student,
+            teacher,
+            _loader(session, ids["forget"] + ids["unseen"]),
+            inferer=session.build("audit#inferer"),
+            device=device,
         )
         content["reversible"] = {"max_abs_difference": difference}
     content["cost"]["audit_seconds"] = time.perf_counter() - start
@@ -129,15 +133,21 @@ def _assemble(session: Session, scores: dict[str, CaseScores], ids: dict[str, li
         "data": {"name": partition.name, "synthetic": partition.synthetic, **partition.counts()},
         "models": {
             "oracle": None,
-            **{name: {subset: of_model.summary(ids[subset]) for subset in SUBSETS} for name, of_model in scores.items()},
+            **{
+                name: {subset: of_model.summary(ids[subset]) for subset in SUBSETS} for name, of_model in scores.items()
+            },
         },
         "membership": {"oracle": None, **membership},
         "relearning": {"student": None, "oracle": None},
         "grade": "reversible" if adapters else "permanent",
         "reversible": None,
         "cost": {
-            "teach_seconds": phases.get("teaching", {}).get("seconds") if session.setting("teacher_checkpoint") is None else None,
-            "retrain_seconds": phases.get("retraining", {}).get("seconds") if session.setting("oracle") == "train" else None,
+            "teach_seconds": phases.get("teaching", {}).get("seconds")
+            if session.setting("teacher_checkpoint") is None
+            else None,
+            "retrain_seconds": phases.get("retraining", {}).get("seconds")
+            if session.setting("oracle") == "train"
+            else None,
             "erase_seconds": erased["seconds"],
             "restore_seconds": session.folder.result("restoring")["seconds"],
             "audit_seconds": None,
@@ -169,7 +179,10 @@ def _draw(
             }
         ),
         "loss_attack": draw_loss_attack(
-            {name: (of_model.of(ids["forget"], "loss"), of_model.of(ids["unseen"], "loss")) for name, of_model in scores.items()}
+            {
+                name: (of_model.of(ids["forget"], "loss"), of_model.of(ids["unseen"], "loss"))
+                for name, of_model in scores.items()
+            }
         ),
     }
     return {name: save_figure(figure, session.folder / f"figures/{name}.png") for name, figure in figures.items()}

@@ -31,7 +31,9 @@ def calling_parser() -> ConfigParser:
         if isinstance(parser, ConfigParser):
             return parser
         frame = frame.f_back
-    raise RuntimeError("this function is called from an expression of a MONAI bundle config, and no config is being evaluated")
+    raise RuntimeError(
+        "this function is called from an expression of a MONAI bundle config, and no config is being evaluated"
+    )
 
 
 @contextmanager

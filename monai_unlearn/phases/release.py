@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,10 +25,13 @@ def release(session: Session) -> None:
     def work() -> dict[str, Any]:
         student = load_student(session, "state/restored")
         state = merged_state_dict(student) if has_adapters(student) else student.state_dict()
-        write_atomically(session.folder / "model.pt", lambda path: torch.save({key: value.cpu() for key, value in state.items()}, path))
+        write_atomically(
+            session.folder / "model.pt",
+            lambda path: torch.save({key: value.cpu() for key, value in state.items()}, path),
+        )
         for name in adapter:
             source = session.folder / "state/restored" / name.rpartition("/")[2]
-            write_atomically(session.folder / name, lambda path, source=source: shutil.copyfile(source, path))
+            write_atomically(session.folder / name, partial(shutil.copyfile, source))
         return {}
 
     session.run(

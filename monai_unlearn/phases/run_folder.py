@@ -35,9 +35,13 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ValueError(f"cannot make the output_dir '{self.path}': {error.strerror}; choose another one") from error
+            raise ValueError(
+                f"cannot make the output_dir '{self.path}': {error.strerror}; choose another one"
+            ) from error
         if not os.access(self.path, os.W_OK | os.X_OK):
-            raise ValueError(f"cannot write to the output_dir '{self.path}'; choose another one or change its permissions")
+            raise ValueError(
+                f"cannot write to the output_dir '{self.path}'; choose another one or change its permissions"
+            )
         free = shutil.disk_usage(self.path).free
         if free < needed_bytes:
             raise ValueError(
@@ -54,7 +58,9 @@ class RunFolder:
         try:
             self.salt = load_or_create_salt(self.path / "salt.key")
         except OSError as error:
-            raise ValueError(f"cannot write to the output_dir '{self.path}': {error.strerror}; nothing was begun") from error
+            raise ValueError(
+                f"cannot write to the output_dir '{self.path}': {error.strerror}; nothing was begun"
+            ) from error
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -75,7 +81,9 @@ class RunFolder:
         return (
             result is not None
             and result["fingerprint"] == fingerprint
-            and all((self / name).is_file() and sha256_of(self / name) == hashed for name, hashed in result["files"].items())
+            and all(
+                (self / name).is_file() and sha256_of(self / name) == hashed for name, hashed in result["files"].items()
+            )
         )
 
     def claim(self, names: Iterable[str]) -> None:

@@ -23,7 +23,18 @@ __all__ = ["Session", "peak_memory_bytes"]
 
 logger = logging.getLogger(__name__)
 
-NOT_INPUTS = ("output_dir", "resume", "device", "partition", "datalists", "dataset_dir", "oracle", "bundle_root", "teacher_checkpoint", "teacher_path")
+NOT_INPUTS = (
+    "output_dir",
+    "resume",
+    "device",
+    "partition",
+    "datalists",
+    "dataset_dir",
+    "oracle",
+    "bundle_root",
+    "teacher_checkpoint",
+    "teacher_path",
+)
 """Ids that do not change a result: where it is written, on what it is computed, and data, which are digested by content."""
 BYTES_PER_PARAMETER = 4 * 6
 """Teacher, student, oracle, merged model and their temporary copies, in float32."""
@@ -52,7 +63,9 @@ class Session:
         """Say what is to be forgotten, loudly where chance chose it, and note the partition in ``partition.json``."""
         counts = self.partition.counts()
         if self.partition.random and not self.partition.synthetic:
-            logger.warning(f"THE REQUEST IS RANDOM: {counts['forget']} cases drawn by seed are forgotten; name yours with --request")
+            logger.warning(
+                f"THE REQUEST IS RANDOM: {counts['forget']} cases drawn by seed are forgotten; name yours with --request"
+            )
         logger.info(
             ", ".join(f"{count} {name}" for name, count in counts.items()) + f" cases of '{self.partition.name}'"
         )
@@ -94,7 +107,9 @@ class Session:
         """
         fingerprint = digest({"config": config_closure(self.parser, roots, NOT_INPUTS), **inputs})
         if self.setting("resume") and self.folder.stands(phase, fingerprint):
-            logger.info(f"{phase}: stands already in '{self.folder.path}', nothing to do (--resume False does it again)")
+            logger.info(
+                f"{phase}: stands already in '{self.folder.path}', nothing to do (--resume False does it again)"
+            )
             return
         self.folder.claim(files)
         logger.info(f"{phase}: begins")

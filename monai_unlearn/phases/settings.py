@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,8 @@ def check_settings() -> None:
     Raises:
         SystemExit: for a top-level key that nobody reads, with the nearest name, and for a value that a key cannot take.
     """
+    # MONAI's LoadImage sets up every reader, also that for DICOM on a GPU, and warns whatever is to be read
+    warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader", category=UserWarning)
     with one_line_errors():
         parser = calling_parser()
         normalise_settings(parser)
@@ -109,7 +112,9 @@ def _device(key: str, value: Any) -> torch.device:
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"'{key}' is a torch device such as cpu or cuda:0, got {value!r}") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"'{key}' is {value!r} but torch {torch.__version__} sees no CUDA device here; use --device cpu")
+        raise ValueError(
+            f"'{key}' is {value!r} but torch {torch.__version__} sees no CUDA device here; use --device cpu"
+        )
     return device
 
 

@@ -62,7 +62,9 @@ def _train(session: Session, parser: ConfigParser, name: str, counts: dict[str, 
 
 def _without_forget_cases(session: Session) -> ConfigParser:
     whole = session.build("train#dataset")
-    retain = [index for index, case in enumerate(session.partition.training) if case["id"] not in session.partition.forget_ids]
+    retain = [
+        index for index, case in enumerate(session.partition.training) if case["id"] not in session.partition.forget_ids
+    ]
     parser = ConfigParser(copy.deepcopy(session.parser.get()))
     parser["train"]["dataset"] = Subset(whole, retain)
     if "recipe_phase" in parser:

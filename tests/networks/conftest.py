@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
+torch.set_num_threads(1)  # for fixtures of every scope: tiny tensors gain nothing from threads, and lose to each other
+
 
 @pytest.fixture(autouse=True)
-def _reproducible() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _reproducible() -> None:
     torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)

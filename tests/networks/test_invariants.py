@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from cases import CASES, Case, logits
 from torch import nn
 
 from monai_unlearn.networks import (
@@ -22,6 +21,7 @@ from monai_unlearn.networks import (
     merge_adapters,
     save_adapter,
 )
+from tests.networks.cases import CASES, Case, logits
 
 
 @dataclass
@@ -128,7 +128,7 @@ def test_merged_network_loads_into_the_plain_one(subject):
     assert [(name, type(module)) for name, module in merged.named_modules()] == [
         (name, type(module)) for name, module in subject.plain.named_modules()
     ]
-    other = copy.deepcopy(subject.plain)
+    other = copy.deepcopy(subject.plain).requires_grad_(True)
     other.load_state_dict(merged.state_dict(), strict=True)
     assert torch.equal(infer(other, subject.inputs), infer(merged, subject.inputs))
     assert all(parameter.requires_grad for parameter in merged.parameters())

@@ -36,7 +36,7 @@ AUDIT = {
     },
     "membership": {
         "teacher": {"auc": 0.737, "tpr_at_1pct_fpr": 0.05},
-        "student": {"auc": 0.571, "tpr_at_1pct_fpr": 0.0125},
+        "student": {"auc": 0.571, "tpr_at_1pct_fpr": 0.0124},
         "oracle": {"auc": None, "tpr_at_1pct_fpr": None, "reason": "too few unseen cases"},
     },
     "relearning": {"student": {"before": 0.843, "after": 0.865, "recovery": 0.341}, "oracle": None},
@@ -116,15 +116,15 @@ def test_before_and_after_stand_under_each_other_subset_by_subset():
 
 
 def test_the_counts_of_the_request_are_told():
-    text = re.sub(r"\s+", " ", read().text)
-    for part in ("forget 160", "retain 1,440", "reference 201", "unseen 199", "excluded 3"):
+    text = re.sub(r"\s", "", read().text)
+    for part in ("forget160", "retain1,440", "reference201", "unseen199", "excluded3"):
         assert part in text
 
 
 def test_a_null_membership_is_a_dash_with_its_reason():
     rows = read().rows
     assert ["teacher", "0.737", "0.050", ""] in rows
-    assert ["student", "0.571", "0.013", ""] in rows or ["student", "0.571", "0.012", ""] in rows
+    assert ["student", "0.571", "0.012", ""] in rows
     assert ["oracle", "—", "—", "too few unseen cases"] in rows
 
 

@@ -28,7 +28,7 @@ def test_the_same_figure_gives_the_same_bytes(figure):
 
 
 def test_a_file_that_is_no_png_is_refused(tmp_path, figure):
-    with pytest.raises(ValueError, match="ends in .png"):
+    with pytest.raises(ValueError, match=r"ends in \.png"):
         save_figure(figure, tmp_path / "line.pdf")
     assert list(tmp_path.iterdir()) == []
 
