@@ -12,7 +12,7 @@ __all__ = ["__version__", *ROOMS]
 
 
 def __getattr__(name: str) -> ModuleType:
-    """Import a room when it is first used: ``$import monai_unlearn`` in a config then costs nothing that is not needed."""
+    """Import a room when it is first used, so that ``$import monai_unlearn`` costs nothing that is not needed."""
     if name in ROOMS:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

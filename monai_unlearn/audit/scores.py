@@ -39,7 +39,7 @@ class CaseScores:
         return self.figures[name][[position[case] for case in ids]]
 
     def summary(self, ids: Iterable[str]) -> dict[str, Any]:
-        """Average every figure over some cases: the mean over cases, never the mean of batch means; ``n`` counts them."""
+        """Average every figure over some cases, never over batch means; ``n`` counts the cases."""
         ids = tuple(ids)
         position = {case: index for index, case in enumerate(self.ids)}
         rows = [position[case] for case in ids]

@@ -18,8 +18,8 @@ SALT_BYTES = 32
 def case_id(item: Mapping[str, Any], image_key: str = "image") -> str:
     """Name a case: the datalist's ``id``, else the image's file name without its suffixes.
 
-    A suffix starts with a letter (``.nii``, ``.gz``, ``.v2``), so ``spleen_0.nii.gz`` is ``spleen_0`` and a DICOM UID such
-    as ``1.2.840.dcm`` stays whole.
+    A suffix starts with a letter (``.nii``, ``.gz``, ``.v2``), so ``spleen_0.nii.gz`` is ``spleen_0`` and a DICOM UID
+    such as ``1.2.840.dcm`` stays whole.
 
     Args:
         item: one item of a datalist.

@@ -1,4 +1,4 @@
-"""ISIC 2018 Task 1, lesion segmentation in dermoscopy: datalists of its two folder layouts, phantoms in its place, download."""
+"""ISIC 2018 Task 1 (lesion segmentation in dermoscopy): datalists, phantoms in its place, download."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def lesion_datalists(
     if dataset_dir is not None:
         return isic_datalists(dataset_dir, seed=seed)
     logger.warning(
-        "NO dataset_dir: training, forgetting and auditing on SYNTHETIC PHANTOM images. The figures say nothing about patients."
+        "NO dataset_dir: training, forgetting and auditing on SYNTHETIC PHANTOM images. The figures say nothing "
+        "about patients."
     )
     folder = write_lesion_phantoms(phantom_dir, size=image_size, seed=seed)
     listed = isic_datalists(folder, seed=seed)
@@ -51,9 +52,10 @@ def lesion_datalists(
 def isic_datalists(dataset_dir: str | Path, *, seed: int = 0) -> Datalists:
     """List the images and masks of ISIC 2018 Task 1.
 
-    Two layouts are read: ``images/``, ``masks/`` and ``labels.csv`` (columns ``image_id``, ``split``, ``lesion_id`` …), and
-    that of the official archives (``ISIC2018_Task1-2_Training_Input/``, ``ISIC2018_Task1_Training_GroundTruth/``, and the
-    validation pair of folders where it is there). Without a split of its own, a fifth is set aside as never trained.
+    Two layouts are read: ``images/``, ``masks/`` and ``labels.csv`` (columns ``image_id``, ``split``, ``lesion_id``
+    …), and that of the official archives (``ISIC2018_Task1-2_Training_Input/``,
+    ``ISIC2018_Task1_Training_GroundTruth/``, and the validation pair of folders where it is there). Without a split of
+    its own, a fifth is set aside as never trained.
 
     Args:
         dataset_dir: folder that holds the set.
@@ -76,7 +78,8 @@ def isic_datalists(dataset_dir: str | Path, *, seed: int = 0) -> Datalists:
     else:
         found = shorten(sorted(path.name for path in root.iterdir())) if root.is_dir() else "no such folder"
         raise FileNotFoundError(
-            f"{root} does not hold ISIC 2018 Task 1: expected 'images/' and 'masks/', or '{TRAINING[0]}/' and '{TRAINING[1]}/' "
+            f"{root} does not hold ISIC 2018 Task 1: expected 'images/' and 'masks/', or '{TRAINING[0]}/' and "
+            f"'{TRAINING[1]}/' "
             f"(found: {found or 'an empty folder'}). Get it with: python -m monai_unlearn download isic2018 {root}"
         )
     return Datalists(name="isic2018", training=training, never_trained=never_trained)

@@ -80,14 +80,15 @@ def make_partition(
 ) -> Partition:
     """Divide the cases by a request; images that share a group stay together.
 
-    A request that names one image of a group takes the whole group. Never-trained cases whose group was trained on, or is
-    to be forgotten, are left out and counted. The others are halved, by group and seed, into ``reference`` and ``unseen``.
+    A request that names one image of a group takes the whole group. Never-trained cases whose group was trained on, or
+    is to be forgotten, are left out and counted. The others are halved, by group and seed, into ``reference`` and
+    ``unseen``.
 
     Args:
         datalists: what the teacher was trained on, and what it never saw.
         request: see :func:`~monai_unlearn.data.load_request`.
-        group_by: column of the datalist (or of ``table``) that names the patient or lesion; cases without a value there are
-            groups of their own. ``None``: every case is.
+        group_by: column of the datalist (or of ``table``) that names the patient or lesion; cases without a value
+            there are groups of their own. ``None``: every case is.
         table: CSV file whose columns are joined on ``id``.
         max_cases: see :func:`~monai_unlearn.data.limit_cases`.
         seed: seed of every draw.
@@ -120,7 +121,8 @@ def make_partition(
     reference, unseen = _halve(kept, group_of, generator)
     if not reference or not unseen:
         raise ValueError(
-            f"{len(kept)} of {len(never_trained)} never-trained cases are left once groups that were trained on are taken out; "
+            f"{len(kept)} of {len(never_trained)} never-trained cases are left once groups that were trained on "
+            f"are taken out; "
             "'reference' and 'unseen' need one group each. Add cases that the network never saw."
         )
     return Partition(
@@ -155,8 +157,8 @@ def _refuse_unknown(request: Request, datalists: Datalists) -> None:
     if unknown:
         nearest = difflib.get_close_matches(unknown[0], sorted(trained), n=1)
         raise ValueError(
-            f"the request in {request.source} names {shorten(unknown)}, which no case of '{datalists.name}' has as its id"
-            + (f"; did you mean {nearest[0]!r}?" if nearest else "; ids are matched exactly.")
+            f"the request in {request.source} names {shorten(unknown)}, which no case of '{datalists.name}' has "
+            f"as its id" + (f"; did you mean {nearest[0]!r}?" if nearest else "; ids are matched exactly.")
         )
     if not trained.intersection(request.ids):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Two-dimensional pictures (JPEG, PNG): reading them at the network's size, and checking them before anything is trained."""
+"""Pictures (JPEG, PNG): reading them at the network's size, and checking them before anything is trained."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class PictureResize:
         self.filter = filters[interpolation]
 
     def __call__(self, image: Image.Image) -> Image.Image:
+        """Return the image in the mode and size that were set."""
         return image.convert(self.mode).resize((self.size, self.size), self.filter)
 
 
@@ -49,8 +50,8 @@ def check_pictures(cases: Sequence[Case], *, workers: int = 4) -> None:
         workers: threads that decode.
 
     Raises:
-        ValueError: for the first file, in the order of the cases, that is missing, truncated or no picture, for a mask of
-            another size than its image, and for a mask without foreground.
+        ValueError: for the first file, in the order of the cases, that is missing, truncated or no picture, for a mask
+            of another size than its image, and for a mask without foreground.
     """
     with ThreadPoolExecutor(workers) as pool:
         for problem in pool.map(_problem_of, cases):
@@ -66,7 +67,7 @@ def _problem_of(case: Case) -> str | None:
             with Image.open(path) as picture:
                 picture.load()
                 sizes.append(picture.size)
-                if key == "label" and picture.convert("L").getextrema()[1] <= 127:
+                if key == "label" and picture.convert("L").point(lambda value: value > 127).getbbox() is None:
                     return f"the mask {path} has no foreground (no value above 127); remove the case or mend the mask"
         except FileNotFoundError:
             return f"cannot find the {key} {path}"

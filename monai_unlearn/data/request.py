@@ -27,7 +27,8 @@ class Request:
         source: where the request came from, for messages.
 
     Raises:
-        ValueError: if not exactly one of ``ids`` and ``fraction`` is given, an id comes twice, or a value is out of range.
+        ValueError: if not exactly one of ``ids`` and ``fraction`` is given, an id comes twice, or a value is out of
+        range.
     """
 
     ids: tuple[str, ...] | None = None
@@ -55,10 +56,10 @@ def load_request(specification: str | Path | float | Sequence[str] | Request) ->
     """Read a request.
 
     Args:
-        specification: a number in (0, 1) for a random share of the training groups; a list of ids; or the path of a file:
-            ``.txt`` (one id per line), ``.csv`` (one column, or a column ``id``), ``.json`` or ``.yaml`` (a list of ids,
-            or ``{"ids": [...]}``). In text and one-column CSV files the header ``id`` is optional. Ids stay strings
-            (``007`` is not 7).
+        specification: a number in (0, 1) for a random share of the training groups; a list of ids; or the path of a
+            file: ``.txt`` (one id per line), ``.csv`` (one column, or a column ``id``), ``.json`` or ``.yaml`` (a list
+            of ids, or ``{"ids": [...]}``). In text and one-column CSV files the header ``id`` is optional. Ids stay
+            strings (``007`` is not 7).
 
     Raises:
         FileNotFoundError: if the file does not exist.
@@ -125,7 +126,8 @@ def _read_json(path: Path) -> list[str]:
 
 
 def _read_yaml(path: Path) -> list[str]:
-    # BaseLoader builds strings, lists and dictionaries alone: `007`, `no` and `1e5` are ids here, not numbers or booleans
+    # BaseLoader builds strings, lists and dictionaries alone: `007`, `no` and `1e5` are ids here, not numbers or
+    # booleans
     return _ids_of(yaml.BaseLoader(path.read_text(encoding="utf-8-sig")).get_single_data(), path)
 
 

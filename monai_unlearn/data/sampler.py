@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import torch
@@ -105,7 +104,7 @@ class ForgetRetainSampler(DistributedSampler):
         yield from torch.cat([forget_blocks, retain_blocks], dim=1).flatten().tolist()
 
     def _blocks(self, count: int, size: int) -> int:
-        return math.ceil(count / (size * self.num_replicas))
+        return -(-count // (size * int(self.num_replicas)))
 
     def _blocks_of(self, indices: torch.Tensor, size: int) -> torch.Tensor:
         """Deal indices to the processes and shape this one's share ``(blocks, size)``, filling up from the front."""

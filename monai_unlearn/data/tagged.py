@@ -18,8 +18,8 @@ class TaggedDataset(Dataset[Any]):
     Items that are lists of dictionaries (``RandCropByPosNegLabeld`` and its kin) are tagged crop by crop.
 
     Args:
-        dataset: a MONAI dataset (``Dataset``, ``CacheDataset``, ``PersistentDataset``) or any other with a list ``data``
-            of dictionaries that names its cases in order.
+        dataset: a MONAI dataset (``Dataset``, ``CacheDataset``, ``PersistentDataset``) or any other with a list
+            ``data`` of dictionaries that names its cases in order.
         forget_ids: ids of the cases to forget.
         ids: id of every item of ``dataset``; taken from ``dataset.data`` where ``None``.
 
@@ -32,7 +32,8 @@ class TaggedDataset(Dataset[Any]):
             datalist = getattr(dataset, "data", None)
             if not isinstance(datalist, Sequence) or not all(isinstance(item, dict) for item in datalist):
                 raise ValueError(
-                    f"{type(dataset).__name__} has no list 'data' of dictionaries to read case ids from; give 'ids' instead"
+                    f"{type(dataset).__name__} has no list 'data' of dictionaries to read case ids from; give "
+                    f"'ids' instead"
                 )
             ids = [case_id(item) for item in datalist]
         if len(ids) != len(dataset):  # type: ignore[arg-type]

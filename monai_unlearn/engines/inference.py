@@ -37,7 +37,7 @@ def predict_cases(
     """Yield the network's output for every batch of a loader, in evaluation mode and without gradients.
 
     Args:
-        network: the network, already on ``device``; its mode is restored at the end.
+        network: the network, already on ``device``; it gets its mode back after every batch.
         loader: batches with the keys ``id``, ``image`` and ``label``.
         inferer: MONAI inferer, for instance a sliding window.
         device: where the batches go.
@@ -45,14 +45,14 @@ def predict_cases(
     Raises:
         ValueError: if an output is not finite; the message names the case.
     """
-    with eval_mode(network), torch.no_grad():
-        for batch in loader:
-            image, label = (torch.as_tensor(batch[key]).to(device) for key in ("image", "label"))
+    for batch in loader:
+        image, label = (torch.as_tensor(batch[key]).to(device) for key in ("image", "label"))
+        with eval_mode(network), torch.no_grad():  # not across the yield: the caller's code would run under them, too
             logits = inferer(image, network)
-            for case, finite in zip(batch["id"], logits.flatten(1).isfinite().all(1).tolist(), strict=True):
-                if not finite:
-                    raise ValueError(
-                        f"the network's output for the case {case!r} is not finite (NaN or infinity); "
-                        "check its weights, the intensities of that image and the learning rate it was trained with"
-                    )
-            yield CaseBatch(ids=tuple(batch["id"]), image=image, label=label, logits=logits)
+        for case, finite in zip(batch["id"], logits.flatten(1).isfinite().all(1).tolist(), strict=True):
+            if not finite:
+                raise ValueError(
+                    f"the network's output for the case {case!r} is not finite (NaN or infinity); "
+                    "check its weights, the intensities of that image and the learning rate it was trained with"
+                )
+        yield CaseBatch(ids=tuple(batch["id"]), image=image, label=label, logits=logits)

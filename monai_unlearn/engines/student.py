@@ -30,8 +30,8 @@ def make_student(
     Args:
         network: an instance of the teacher's class; changed in place.
         weights: checkpoint of the teacher.
-        scope: ``"adapters"``: everything is frozen and low-rank adapters are injected, so that adapters off is the teacher;
-            ``"weights"``: all parameters learn.
+        scope: ``"adapters"``: everything is frozen and low-rank adapters are injected, so that adapters off is the
+            teacher; ``"weights"``: all parameters learn.
         injection: how adapters are injected; needed for ``"adapters"``.
 
     Returns:
@@ -62,7 +62,8 @@ def restore_parameters(student: nn.Module, *, example_input: torch.Tensor | None
     """Let what the restore phase trains, the head, require gradients, nothing else, and return it.
 
     Args:
-        student: its head is the trainable copy that travels in the adapter, or at scope ``weights`` the last layer that runs.
+        student: its head is the trainable copy that travels in the adapter, or at scope ``weights`` the last layer
+        that runs.
         example_input: input of the network, to find the head at scope ``weights``.
 
     Raises:

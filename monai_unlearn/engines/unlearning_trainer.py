@@ -28,27 +28,28 @@ class UnlearningTrainer(SupervisedTrainer):
 
     .. math:: \sum_k w_k \frac{1}{|R|} \sum_{i \in R} \ell_k(i) + \sum_j w_j \frac{1}{|F|} \sum_{i \in F} \ell_j(i)
 
-    over the retention terms :math:`k` and the erasure terms :math:`j` (Erase to Retain, the erase phase; without erasure
-    terms it is the restore phase). The unweighted mean of every term is in ``engine.state.output`` under its name, NaN where
-    the batch has no case for it, and its mean over the epoch so far in ``engine.state.metrics``.
+    over the retention terms :math:`k` and the erasure terms :math:`j` (Erase to Retain, the erase phase; without
+    erasure terms it is the restore phase). The unweighted mean of every term is in ``engine.state.output`` under its
+    name, NaN where the batch has no case for it, and its mean over the epoch so far in ``engine.state.metrics``.
 
     The teacher is the student with its adapters off. Where the student has none (scope ``weights``), give ``teacher``.
-    Normalisation statistics stay frozen. Everything else, such as handlers, automatic mixed precision, gradient accumulation
-    and metrics, is MONAI's.
+    Normalisation statistics stay frozen. Everything else, such as handlers, automatic mixed precision, gradient
+    accumulation and metrics, is MONAI's.
 
     Args:
         network: the student.
         retention: terms for the retain cases, by name.
         erasure: terms for the forget cases, by name; empty in the restore phase.
-        teacher: a frozen network, for students without adapters whose terms compare with the teacher.
+        teacher: a network for students without adapters whose terms compare with the teacher; it is frozen and moved to
+            the device.
         forget_key: key of the batch that marks the cases to forget.
         id_key: key of the batch that holds the case ids.
         inferer: MONAI inferer, for student and teacher alike.
         arguments: any other argument of :class:`monai.engines.SupervisedTrainer` except ``loss_function``.
 
     Raises:
-        ValueError: if there is no term, a name is taken twice or is one of MONAI's keys, or a term needs a teacher and there
-            is none.
+        ValueError: if there is no term, a name is taken twice or is one of MONAI's keys, or a term needs a teacher and
+            there is none.
         RuntimeError: after the first backward pass, if a parameter of the optimizer got no gradient.
     """
 
@@ -80,11 +81,11 @@ class UnlearningTrainer(SupervisedTrainer):
             raise ValueError(
                 f"the terms {needy} compare with a teacher: inject adapters into the network or give 'teacher'"
             )
-        self.teacher = teacher.eval().requires_grad_(False) if teacher is not None else None
         self.forget_key = forget_key
         self.id_key = id_key
         self._forward = _FrozenNormalisation(inferer or SimpleInferer())
         super().__init__(network=network, loss_function=self._unlearning_loss, inferer=self._forward, **arguments)
+        self.teacher = None if teacher is None else teacher.to(self.state.device).eval().requires_grad_(False)
         for name, term in terms.items():
             setattr(self, f"_term_{name}", term.to(self.state.device))
         _EpochMeans(tuple(terms)).attach(self)
@@ -114,6 +115,11 @@ class UnlearningTrainer(SupervisedTrainer):
                 mean = term(cases).mean()
                 output[name] = mean.detach()
                 loss = loss + term.weight * mean
+        if not loss.requires_grad:
+            raise ValueError(
+                f"there is no term for any case of this batch ({len(ids)} cases, {int(forget.sum())} of them to forget): "
+                "give a term for both sides, or take those cases out of the dataset"
+            )
         return loss
 
     @contextmanager
@@ -122,7 +128,8 @@ class UnlearningTrainer(SupervisedTrainer):
         if self.teacher is not None:
             yield self.teacher
             return
-        network: nn.Module = getattr(self.network, "module", self.network)  # a parallel wrapper has nothing to add here
+        wrapped = isinstance(self.network, nn.parallel.DistributedDataParallel)  # which has nothing to add here
+        network: nn.Module = self.network.module if wrapped else self.network
         with adapters_off(network):
             yield network
 
@@ -168,6 +175,8 @@ class _EpochMeans:
     def reset(self, engine: Engine) -> None:
         self.sums = dict.fromkeys(self.names, 0.0)
         self.counts = dict.fromkeys(self.names, 0)
+        for name in self.names:
+            engine.state.metrics.pop(name, None)  # an epoch without a case for a term has no mean of it
 
     def __call__(self, engine: Engine) -> None:
         for name in self.names:
@@ -188,6 +197,8 @@ def _refuse_idle_parameters(engine: UnlearningTrainer) -> None:
     ]
     if idle:
         raise RuntimeError(
-            f"{len(idle)} trained parameters got no gradient in the first step, {idle[0]} among them: the forward pass does not "
-            "reach their layers. Give inject_lora an 'example_input', so that such layers are left out, or choose other 'targets'."
+            f"{len(idle)} trained parameters got no gradient in the first step, {idle[0]} among them: the "
+            f"forward pass does not "
+            "reach their layers. Give inject_lora an 'example_input', so that such layers are left out, or "
+            "choose other 'targets'."
         )

@@ -17,10 +17,11 @@ logger = logging.getLogger(__name__)
 class AdapterDrift:
     r"""Log, and if wanted bound, the drift of each adapted layer.
 
-    The drift of a layer is :math:`\lVert\Delta W\rVert_F / \lVert W\rVert_F`, with :math:`\Delta W = \frac{\alpha}{r} B A` as it would
-    be merged. With a ``limit``, a layer beyond it is scaled back onto the ball :math:`\lVert\Delta W\rVert_F \le c\,\lVert W\rVert_F`
-    after every step: a projection within the subspace of the adapter (Erase to Retain, bounded drift).
-    The largest and the mean drift are in ``engine.state.metrics`` as ``drift_max`` and ``drift_mean`` after each epoch.
+    The drift of a layer is :math:`\lVert\Delta W\rVert_F / \lVert W\rVert_F`, with :math:`\Delta W = \frac{\alpha}{r}
+    B A` as it would be merged. With a ``limit``, a layer beyond it is scaled back onto the ball :math:`\lVert\Delta
+    W\rVert_F \le c\,\lVert W\rVert_F` after every step: a projection within the subspace of the adapter (Erase to
+    Retain, bounded drift). The largest and the mean drift are in ``engine.state.metrics`` as ``drift_max`` and
+    ``drift_mean`` after each epoch.
 
     Args:
         limit: bound :math:`c` on the drift of every layer, positive; ``None`` only logs.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ COLUMNS = ("phase", "epoch", "name", "value")
 
 
 class EpochHistory:
-    """Write the scalars of ``engine.state.metrics`` to a CSV file after every epoch.
+    """Write the scalars of ``engine.state.metrics``, and the epoch's ``seconds``, to a CSV file after every epoch.
 
-    The file has the columns ``phase``, ``epoch``, ``name`` and ``value``; several phases share it, and a phase that is run
-    again replaces its own rows. Trainers whose metrics hold no loss have the last iteration's ``loss`` written.
+    The file has the columns ``phase``, ``epoch``, ``name`` and ``value``; several phases share it, and a phase that is
+    run again replaces its own rows. Trainers whose metrics hold no loss have the last iteration's ``loss`` written.
 
     Args:
         path: the CSV file.
@@ -30,23 +31,32 @@ class EpochHistory:
     def __init__(self, *, path: str | Path, phase: str) -> None:
         self.path = Path(path)
         self.phase = phase
+        self._began = 0.0
 
     def attach(self, engine: Engine) -> None:
         """Register the handler: clear the phase's rows at the start, add rows after each epoch."""
         engine.add_event_handler(Events.STARTED, self.clear)
+        engine.add_event_handler(Events.EPOCH_STARTED, self.start)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self)
 
     def clear(self, engine: Engine) -> None:
-        """Drop what an earlier run of this phase wrote."""
-        if engine.state.epoch == 0 and self.path.exists():
-            self._write([row for row in read_history(self.path) if row["phase"] != self.phase])
+        """Drop what an earlier run of this phase wrote, but for the epochs after which this one goes on."""
+        if self.path.exists():
+            rows = read_history(self.path)
+            self._write([row for row in rows if row["phase"] != self.phase or row["epoch"] <= engine.state.epoch])
+
+    def start(self, engine: Engine) -> None:
+        """Note when the epoch began."""
+        self._began = time.perf_counter()
 
     def __call__(self, engine: Engine) -> None:
         """Add this epoch's rows."""
+        seconds = time.perf_counter() - self._began
         figures = {name: float(value) for name, value in engine.state.metrics.items() if _is_number(value)}
         if "loss" not in figures:
             output = engine.state.output[0] if isinstance(engine.state.output, list) else engine.state.output
             figures["loss"] = output["loss"].item()
+        figures["seconds"] = seconds
         rows = read_history(self.path) if self.path.exists() else []
         rows += [
             {"phase": self.phase, "epoch": engine.state.epoch, "name": name, "value": value}

@@ -14,7 +14,7 @@ __all__ = ["PhaseProgress"]
 
 
 class PhaseProgress:
-    """Show one bar for all epochs of an engine, with the epoch, the loss and the time left; off where there is no terminal.
+    """Show one bar for all epochs of an engine, with the epoch, the loss and the time left; off without a terminal.
 
     (ignite's ``ProgressBar`` counts the iterations of one epoch, so it cannot tell when a phase will end.)
 

@@ -57,7 +57,7 @@ def case_overlap(
     }
 
 
-class CaseOverlapMetric(CumulativeIterationMetric):  # type: ignore[misc]  # MONAI's base class is untyped here
+class CaseOverlapMetric(CumulativeIterationMetric):
     """`case_overlap` as a MONAI metric, fed with logits: the mean over all cases, never a mean of batch means.
 
     Args:

@@ -45,8 +45,10 @@ def has_adapters(network: nn.Module) -> bool:
 def adapters_off(network: nn.Module) -> Iterator[nn.Module]:
     """Make the network the teacher for the time of a ``with`` block.
 
-    The output is bit for bit that of the network before :func:`inject_lora`, whatever was learned since. Blocks nest,
-    the state before is restored after an exception too, and no ``requires_grad`` is touched.
+    The output is bit for bit that of the plain network with frozen weights, whatever was learned since. (Not with
+    trainable ones: torch's ``matmul`` may round its last bit differently for a weight that requires gradients, so
+    freeze a separate teacher before comparing.) Blocks nest, the state before is restored after an exception too, and
+    no ``requires_grad`` is touched.
 
     Args:
         network: a network after :func:`inject_lora`.

@@ -21,7 +21,7 @@ CONVOLUTIONS: tuple[type[nn.Module], ...] = (*_PLAIN.values(), *_TRANSPOSED.valu
 """The layers :class:`LoraConvolution` adapts."""
 
 
-class LoraConvolution(nn.Module, LoraLayer):  # type: ignore[misc]  # PEFT is untyped
+class LoraConvolution(nn.Module, LoraLayer):
     r"""Low-rank adapter of a (transposed) convolution in one to three dimensions.
 
     The adapter lives in the space of the weight, :math:`W' = W + \frac{\alpha}{r} B A` (LoRA, Hu et al. 2021, eq. 3),

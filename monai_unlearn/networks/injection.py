@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
@@ -13,14 +12,8 @@ from peft.utils import ModulesToSaveWrapper
 from torch import nn
 
 from monai_unlearn.networks.convolution import CONVOLUTIONS, LoraConvolution
-from monai_unlearn.networks.probe import (
-    WEIGHTED_LAYERS,
-    ExampleInput,
-    LayerRun,
-    find_decoder,
-    find_head,
-    trace_layers,
-)
+from monai_unlearn.networks.probe import ExampleInput, find_head, trace_layers
+from monai_unlearn.networks.targets import choose_targets, refuse_illegal_head, refuse_illegal_layers
 
 __all__ = ["ADAPTER", "LoraInjection", "head_parameters", "inject_config", "inject_lora", "lora_parameters"]
 
@@ -92,7 +85,7 @@ class LoraInjection:
         _refuse_adapters(network)
         runs = None if self.example_input is None else trace_layers(network, self.example_input)
         head = find_head(runs) if self.head == "auto" and runs is not None else self.head
-        names = [name for name in _select(network, self.targets, runs) if not _belongs_to(name, head)]
+        names = [name for name in choose_targets(network, self.targets, runs) if not _belongs_to(name, head)]
         if not names:
             raise ValueError(
                 f"targets={self.targets!r} leaves no layer of {type(network).__name__} to adapt"
@@ -171,8 +164,8 @@ def inject_config(network: nn.Module, config: LoraConfig) -> nn.Module:
     matched = [name for name, _ in network.named_modules() if re.fullmatch(config.target_modules, name)]
     if not matched:
         raise ValueError(f"No layer of {type(network).__name__} is called {config.target_modules!r}.")
-    _refuse_illegal(network, matched)
-    _refuse_illegal_head(network, head)
+    refuse_illegal_layers(network, matched)
+    refuse_illegal_head(network, head)
     config.modules_to_save = None
     config._register_custom_module(dict.fromkeys(CONVOLUTIONS, LoraConvolution))
     inject_adapter_in_model(config, network, adapter_name=ADAPTER)
@@ -206,85 +199,6 @@ def head_parameters(network: nn.Module) -> list[nn.Parameter]:
     return [parameter for wrapper in wrappers for parameter in wrapper.modules_to_save[ADAPTER].parameters()]
 
 
-def _select(network: nn.Module, targets: str, runs: list[LayerRun] | None) -> list[str]:
-    reached = None if runs is None else {run.name for run in runs}
-    if targets == "decoder":
-        names = find_decoder(runs or ())
-    elif targets == "all":
-        names = [name for name, module in network.named_modules() if isinstance(module, WEIGHTED_LAYERS)]
-    else:
-        names = [name for name, module in network.named_modules() if re.fullmatch(targets, name) and _is_layer(module)]
-        if not names:
-            raise ValueError(
-                f"targets={targets!r} hits no layer of {type(network).__name__}. A pattern has to match full layer "
-                f"names, such as {_example_name(network)!r}."
-            )
-        _refuse_illegal(network, names)
-    illegal = _illegal_layers(network)
-    return [name for name in names if name not in illegal and (reached is None or name in reached)]
-
-
-def _is_layer(module: nn.Module) -> bool:
-    """Tell layers, which own parameters, from containers, of which a pattern hits many in passing."""
-    if isinstance(module, (*WEIGHTED_LAYERS, nn.MultiheadAttention)):
-        return True
-    return not any(module.children()) and any(True for _ in module.parameters())
-
-
-def _example_name(network: nn.Module) -> str:
-    return next((name for name, module in network.named_modules() if isinstance(module, WEIGHTED_LAYERS)), "")
-
-
-def _belongs_to(name: str, head: str | None) -> bool:
-    return head is not None and (name == head or name.startswith(f"{head}."))
-
-
-def _illegal_layers(network: nn.Module) -> dict[str, str]:
-    """Give the reason for every layer that cannot be adapted, by its name."""
-    owners: dict[int, set[str]] = {}
-    for name, module in network.named_modules(remove_duplicate=False):
-        parent = network.get_submodule(name.rpartition(".")[0])
-        slot = f"{id(parent)}.{name.rpartition('.')[2]}"  # a parent under two names is still one slot
-        for parameter in module.parameters(recurse=False):
-            owners.setdefault(id(parameter), set()).add(slot)
-    reasons = {}
-    for name, module in network.named_modules():
-        weight = getattr(module, "weight", None)
-        parent = network.get_submodule(name.rpartition(".")[0])
-        if not isinstance(module, WEIGHTED_LAYERS):
-            reasons[name] = "only convolutions and nn.Linear can be"
-        elif isinstance(parent, nn.MultiheadAttention):
-            reasons[name] = "nn.MultiheadAttention uses its weight without running it"
-        elif not isinstance(weight, nn.Parameter) or isinstance(weight, nn.UninitializedParameter):
-            reasons[name] = "its weight is parametrised or not initialised"
-        elif len(owners[id(weight)]) > 1:
-            reasons[name] = "its weight is shared with another layer"
-    return reasons
-
-
-def _refuse_illegal(network: nn.Module, names: list[str]) -> None:
-    illegal = _illegal_layers(network)
-    for name in names:
-        if name in illegal:
-            kind = type(network.get_submodule(name)).__name__
-            raise ValueError(f"Layer {name!r} ({kind}) cannot be adapted: {illegal[name]}. Narrow the pattern down.")
-
-
-def _refuse_illegal_head(network: nn.Module, head: str | None) -> None:
-    if head is None:
-        return
-    modules: dict[str, Any] = dict(network.named_modules())
-    if not head or head not in modules:
-        raise ValueError(
-            f"head={head!r}: {type(network).__name__} has no such module; the last ones are "
-            f"{', '.join(list(modules)[-3:])}."
-        )
-    if not any(True for _ in modules[head].parameters()):
-        raise ValueError(f"head={head!r} ({type(modules[head]).__name__}) has no parameters to train.")
-    if isinstance(modules[head], (nn.ModuleList, nn.ModuleDict)):
-        raise ValueError(f"head={head!r} is a {type(modules[head]).__name__}, which never runs; name a module in it.")
-
-
 def _refuse_adapters(network: nn.Module) -> None:
     for name, module in network.named_modules():
         if isinstance(module, (LoraLayer, ModulesToSaveWrapper)):
@@ -292,3 +206,7 @@ def _refuse_adapters(network: nn.Module) -> None:
                 f"{type(network).__name__} has adapters already, the first at {name!r}. Inject into a plain network, "
                 "such as the one merge_adapters returns."
             )
+
+
+def _belongs_to(name: str, head: str | None) -> bool:
+    return head is not None and (name == head or name.startswith(f"{head}."))

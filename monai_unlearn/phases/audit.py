@@ -170,7 +170,7 @@ def _draw(
 ) -> dict[str, Path]:
     figures = {
         "comparison": draw_comparison(_comparison_rows(session, models, ids), synthetic=session.partition.synthetic),
-        "loss_curves": draw_loss_curves(read_history(session.folder / "metrics.csv")),
+        "loss_curves": draw_loss_curves(_losses_of(session)),
         "case_losses": draw_case_losses(
             **{
                 f"{subset}_{model}": scores[model].of(ids[subset], "loss")
@@ -186,6 +186,11 @@ def _draw(
         ),
     }
     return {name: save_figure(figure, session.folder / f"figures/{name}.png") for name, figure in figures.items()}
+
+
+def _losses_of(session: Session) -> list[dict[str, Any]]:
+    terms = {"loss", *session.parser["erase#retention"], session.setting("erasure")}
+    return [row for row in read_history(session.folder / "metrics.csv") if row["name"] in terms]
 
 
 def _comparison_rows(session: Session, models: dict[str, nn.Module], ids: dict[str, list[str]]) -> list[ComparisonRow]:

@@ -18,9 +18,9 @@ USER_ERRORS = (ValueError, OSError)
 def calling_parser() -> ConfigParser:
     """Return the parser whose config expression is being evaluated.
 
-    MONAI hands an expression no reference to its own config, and a run id must see all of it: to refuse keys that nobody
-    reads, to build only the components of the phases that have to run, and to rebuild the teacher's recipe for the oracle.
-    So the parser is looked up in the calling frames.
+    MONAI hands an expression no reference to its own config, and a run id must see all of it: to refuse keys that
+    nobody reads, to build only the components of the phases that have to run, and to rebuild the teacher's recipe for
+    the oracle. So the parser is looked up in the calling frames.
 
     Raises:
         RuntimeError: if no parser is at work, that is outside a bundle.

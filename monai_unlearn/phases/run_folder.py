@@ -96,7 +96,8 @@ class RunFolder:
         for name in names:
             if (self / name).exists() and name not in ours:
                 raise ValueError(
-                    f"'{self / name}' exists and was not written by monai_unlearn; it is left as it is. Choose another output_dir."
+                    f"'{self / name}' exists and was not written by monai_unlearn; it is left as it is. Choose "
+                    f"another output_dir."
                 )
 
     def record(self, phase: str, *, fingerprint: str, files: Iterable[str], **figures: Any) -> None:

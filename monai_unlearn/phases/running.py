@@ -29,8 +29,8 @@ PHASES: dict[str, Callable[[Session], None]] = {
 def run_phases(*names: str) -> None:
     """Run phases of the config that is being evaluated, one after the other; for the run ids of a bundle.
 
-    Only the components of phases that have to run are built. A phase whose result stands, and whose inputs have not changed,
-    is skipped with one line.
+    Only the components of phases that have to run are built. A phase whose result stands, and whose inputs have not
+    changed, is skipped with one line.
 
     Args:
         names: run ids, of ``PHASES``.

@@ -35,7 +35,7 @@ NOT_INPUTS = (
     "teacher_checkpoint",
     "teacher_path",
 )
-"""Ids that do not change a result: where it is written, on what it is computed, and data, which are digested by content."""
+"""Ids that do not count: where a result is written, on what it is computed, and data, which are digested by content."""
 BYTES_PER_PARAMETER = 4 * 6
 """Teacher, student, oracle, merged model and their temporary copies, in float32."""
 
@@ -64,7 +64,8 @@ class Session:
         counts = self.partition.counts()
         if self.partition.random and not self.partition.synthetic:
             logger.warning(
-                f"THE REQUEST IS RANDOM: {counts['forget']} cases drawn by seed are forgotten; name yours with --request"
+                f"THE REQUEST IS RANDOM: {counts['forget']} cases drawn by seed are forgotten; name yours with "
+                f"--request"
             )
         logger.info(
             ", ".join(f"{count} {name}" for name, count in counts.items()) + f" cases of '{self.partition.name}'"

@@ -1,4 +1,4 @@
-"""The keys that a user may override from the command line: what they may be, and a clear word where they are something else."""
+"""The keys that a user may override from the command line: what they may be, and a clear word where they are not."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ NOTHING = ("none", "null", "false", "")
 def check_settings() -> None:
     """Check and normalise the overridable keys of the config that is being evaluated; for ``initialize``.
 
-    The strings ``none``, ``null`` and ``false`` (any spelling) that the command line delivers become ``None`` or ``False``.
+    The strings ``none``, ``null`` and ``false`` (any spelling) that the command line delivers become ``None`` or
+    ``False``.
 
     Raises:
-        SystemExit: for a top-level key that nobody reads, with the nearest name, and for a value that a key cannot take.
+        SystemExit: for a top-level key that nobody reads, with the nearest name, and for a value that a key cannot
+        take.
     """
     # MONAI's LoadImage sets up every reader, also that for DICOM on a GPU, and warns whatever is to be read
     warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader", category=UserWarning)
@@ -38,7 +40,8 @@ def check_settings() -> None:
 def normalise_settings(parser: ConfigParser) -> None:
     """Check and normalise the settings of a parser in place; see :func:`check_settings`."""
     for key, value in parser.get().items():
-        # components and expressions are the config's own; a plain value that is no setting is an override that went astray
+        # components and expressions are the config's own; a plain value that is no setting is an override that went
+        # astray
         if key not in SETTINGS and key not in OWN_KEYS and not _is_component(value):
             nearest = difflib.get_close_matches(key, SETTINGS, n=1, cutoff=0.5)
             raise ValueError(
@@ -72,7 +75,8 @@ def _text(key: str, value: Any) -> str:
 def _request(key: str, value: Any) -> Any:
     if isinstance(value, bool) or value is None or (isinstance(value, str) and value.strip().lower() in NOTHING):
         raise ValueError(
-            f"'{key}' says what to forget: a .txt, .csv, .json or .yaml file of case ids, a list of ids, or a fraction; got {value!r}"
+            f"'{key}' says what to forget: a .txt, .csv, .json or .yaml file of case ids, a list of ids, or a "
+            f"fraction; got {value!r}"
         )
     return value
 

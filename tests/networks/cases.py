@@ -85,6 +85,7 @@ def _swin(dimensions: int) -> nn.Module:
         depths=(1, 1, 1, 1),
         num_heads=(1, 1, 2, 2),
         window_size=4,
+        norm_name="batch" if dimensions == 3 else "instance",
         spatial_dims=dimensions,
     )
 
@@ -140,7 +141,7 @@ CASES = {
     "DynUNet 2-D": Case(lambda: _dynunet(2), (1, 16, 16), "trace"),
     "DynUNet 3-D": Case(lambda: _dynunet(3), (1, 16, 16, 16), "trace"),
     "SwinUNETR 2-D": Case(lambda: _swin(2), (1, 64, 64), "trace"),
-    "SwinUNETR 3-D": Case(lambda: _swin(3), (1, 32, 32, 64), "trace"),
+    "SwinUNETR 3-D": Case(lambda: _swin(3), (1, 32, 32, 32), "trace"),
     "UNETR 2-D": Case(lambda: _unetr(2), (1, 32, 32), "script"),
     "UNETR 3-D": Case(lambda: _unetr(3), (1, 32, 32, 32), "script"),
     "AttentionUnet 2-D": Case(lambda: AttentionUnet(2, 1, 2, (4, 8, 16), (2, 2)), (1, 16, 16), "script"),

@@ -149,7 +149,7 @@ def test_a_bundle_can_name_it():
     )
     network = parser.get_parsed_content("network")
     assert network is parser.get_parsed_content("network_def")
-    assert adapted(network) == ["model.1.submodule.2.0"]
+    assert adapted(network) == ["model.1.submodule.2.conv"]
 
 
 @pytest.mark.parametrize(

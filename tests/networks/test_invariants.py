@@ -72,7 +72,7 @@ def subject(request: pytest.FixtureRequest) -> Subject:
     case: Case = request.param
     plain, inputs = case.network(), case.inputs()
     trained = adapt(copy.deepcopy(plain), inputs)
-    train(trained, inputs, steps=3)
+    train(trained, inputs, steps=2)
     return Subject(case, inputs, plain, trained)
 
 

@@ -17,10 +17,6 @@ from monai_unlearn.networks import (
 )
 from tests.networks.cases import CASES
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:`torch.jit.script` is deprecated:DeprecationWarning"
-)  # ignite imports it
-
 IMAGE = torch.linspace(-1, 1, 256).view(1, 1, 16, 16)
 
 

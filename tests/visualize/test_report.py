@@ -243,7 +243,7 @@ def test_without_an_oracle_the_page_does_not_speak_of_one():
 def test_a_reversible_grade_says_how_far_the_teacher_comes_back():
     assert "is the teacher, bit for bit" in read().text
     nearly = read(audit_with(reversible={"max_abs_difference": 2.5e-7})).text
-    assert "2.5e−07" in nearly  # noqa: RUF001 - a true minus sign
+    assert "2.5e−07" in nearly
     assert "bit for bit" not in nearly
 
 

@@ -1,0 +1,193 @@
+"""The whole of ``bundles/isic_unlearn.json`` on tiny pictures: what it leaves, and what it does when run again."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from monai.networks.nets import UNet
+
+from monai_unlearn.data import SUBSETS
+from monai_unlearn.networks import load_adapter
+
+from .conftest import run_bundle
+
+SKIPPED = "stands already"
+
+
+def network() -> UNet:
+    return UNet(
+        spatial_dims=2, in_channels=3, out_channels=1, channels=(4, 8), strides=(2,), num_res_units=2, norm="batch"
+    )
+
+
+def load(path: Path) -> dict[str, torch.Tensor]:
+    return dict(torch.load(path, weights_only=True))
+
+
+@pytest.fixture(scope="module")
+def finished(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Output folder of one whole run with an oracle; tests must not change it."""
+    out = tmp_path_factory.mktemp("finished") / "out"
+    run_bundle("run", **settings_for(pictures, out), oracle="train")
+    return out
+
+
+def settings_for(pictures: Path, out: Path) -> dict[str, Any]:
+    return {
+        "dataset_dir": str(pictures),
+        "output_dir": str(out),
+        "device": "cpu",
+        "image_size": 32,
+        "request": 0.2,
+        "rank": 2,
+        "network_def#channels": [4, 8],
+        "network_def#strides": [2],
+        "train#trainer#max_epochs": 2,
+        "erase#trainer#max_epochs": 2,
+        "erase#sampler#batch_size": 4,
+        "erase#sampler#forget_per_batch": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "partition.json",
+        "salt.key",
+        "adapter/adapter_model.safetensors",
+        "adapter/adapter_config.json",
+        "model.pt",
+        "audit.json",
+        "report.html",
+        "figures/comparison.png",
+        "metrics.csv",
+        "run.log",
+        "teacher/model.pt",
+        "oracle/model.pt",
+    ],
+)
+def test_a_run_leaves_what_the_contract_names(finished: Path, name: str) -> None:
+    assert (finished / name).stat().st_size > 0
+
+
+def test_tensorboard_events_are_written(finished: Path) -> None:
+    assert list(finished.glob("events.out.tfevents.*"))
+
+
+def test_the_merged_checkpoint_loads_strictly_into_the_original_class(finished: Path) -> None:
+    network().load_state_dict(load(finished / "model.pt"), strict=True)
+
+
+def test_the_released_adapter_on_the_teacher_gives_the_merged_network(finished: Path) -> None:
+    teacher, merged = network(), network()
+    teacher.load_state_dict(load(finished / "teacher/model.pt"))
+    merged.load_state_dict(load(finished / "model.pt"))
+    student = load_adapter(teacher, finished / "adapter")
+    image = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.allclose(student.eval()(image), merged.eval()(image), atol=1e-5)
+
+
+def test_adapters_off_is_the_teacher_exactly_after_erase_and_restore(finished: Path) -> None:
+    audit = json.loads((finished / "audit.json").read_text())
+    assert audit["grade"] == "reversible"
+    assert audit["reversible"] == {"max_abs_difference": 0.0}
+
+
+def test_the_audit_holds_every_subset_of_every_model(finished: Path) -> None:
+    audit = json.loads((finished / "audit.json").read_text())
+    counts = audit["data"]
+    assert (counts["synthetic"], counts["forget"], counts["retain"]) == (False, 4, 14)
+    for model in ("teacher", "student", "oracle"):
+        for subset in SUBSETS:
+            figures = audit["models"][model][subset]
+            assert figures["n"] == counts[subset]
+            assert 0 <= figures["iou"] <= figures["dice"] <= 1
+    assert audit["membership"]["student"]["auc"] is None
+    assert "needs 10" in audit["membership"]["student"]["reason"]
+    assert audit["cost"]["trainable_parameters"] < audit["cost"]["total_parameters"]
+    assert all(audit["cost"][f"{name}_seconds"] > 0 for name in ("teach", "retrain", "erase", "restore", "audit"))
+
+
+def test_no_written_text_names_a_case(finished: Path) -> None:
+    texts = [path for path in finished.rglob("*") if path.suffix in (".json", ".csv", ".log", ".html", ".key")]
+    assert len(texts) >= 6
+    for path in texts:
+        assert b"case_0" not in path.read_bytes(), path
+        assert b"lesion_a" not in path.read_bytes(), path
+
+
+def test_a_second_run_does_nothing_and_says_so(
+    finished: Path, pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = shutil.copytree(finished, tmp_path / "out")
+    before = (out / "phases.json").read_bytes()
+    with caplog.at_level(logging.INFO):
+        run_bundle("run", **settings_for(pictures, out), oracle="train")
+    assert caplog.text.count(SKIPPED) == 6
+    assert (out / "phases.json").read_bytes() == before
+
+
+def test_another_request_trains_no_second_teacher(
+    finished: Path, pictures: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = shutil.copytree(finished, tmp_path / "out")
+    settings = settings_for(pictures, out) | {"request": ["case_00", "case_05"]}
+    with caplog.at_level(logging.INFO):
+        run_bundle("run", **settings)
+    assert f"teaching: {SKIPPED}" in caplog.text
+    assert f"erasing: {SKIPPED}" not in caplog.text
+    partition = json.loads((out / "partition.json").read_text())
+    assert partition["forget"] == 3  # case_00 and case_01 are one lesion
+
+
+def test_the_phases_one_by_one_leave_the_same_weights_as_all_in_one(
+    finished: Path, pictures: Path, tmp_path: Path
+) -> None:
+    settings = settings_for(pictures, tmp_path / "out")
+    for run_id in ("teaching", "erasing", "restoring", "auditing", "releasing"):
+        run_bundle(run_id, **settings)
+    at_once, one_by_one = load(finished / "model.pt"), load(tmp_path / "out" / "model.pt")
+    assert all(torch.equal(at_once[key], one_by_one[key]) for key in at_once)
+
+
+@pytest.mark.parametrize(
+    ("run_id", "missing"), [("erasing", "teaching"), ("restoring", "erasing"), ("auditing", "restoring"), ("releasing", "restoring")]
+)
+def test_a_phase_without_what_it_needs_names_the_run_id_that_makes_it(
+    pictures: Path, tmp_path: Path, run_id: str, missing: str
+) -> None:
+    with pytest.raises(SystemExit, match=f"no result of '{missing}'"):
+        run_bundle(run_id, **settings_for(pictures, tmp_path / "out"))
+
+
+def test_a_given_teacher_is_used_and_left_as_it_is(finished: Path, pictures: Path, tmp_path: Path) -> None:
+    given = Path(shutil.copy(finished / "teacher/model.pt", tmp_path / "given.pt"))
+    before = given.read_bytes()
+    run_bundle("run", **settings_for(pictures, tmp_path / "out"), teacher_checkpoint=str(given), erasure="suppress")
+    assert given.read_bytes() == before
+    assert not (tmp_path / "out" / "teacher").exists()
+    audit = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert audit["cost"]["teach_seconds"] is None
+    assert audit["models"]["oracle"] is None
+
+
+def test_all_weights_learn_at_scope_weights_and_no_adapter_is_released(
+    finished: Path, pictures: Path, tmp_path: Path
+) -> None:
+    teacher = finished / "teacher/model.pt"
+    run_bundle("run", **settings_for(pictures, tmp_path / "out"), teacher_checkpoint=str(teacher), scope="weights")
+    out = tmp_path / "out"
+    audit = json.loads((out / "audit.json").read_text())
+    assert (audit["grade"], audit["reversible"]) == ("permanent", None)
+    assert not (out / "adapter").exists()
+    taught, learnt = load(teacher), load(out / "model.pt")
+    assert list(taught) == list(learnt)
+    assert all(torch.equal(taught[key], learnt[key]) for key in taught if "running" in key)
+    assert not torch.equal(taught["model.0.conv.unit0.conv.weight"], learnt["model.0.conv.unit0.conv.weight"])
