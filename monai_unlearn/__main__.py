@@ -9,7 +9,7 @@ from monai_unlearn.data.isic import ISIC2018_URL
 from monai_unlearn.phases.boundary import one_line_errors
 
 
-def download(name: str, folder: str, url: str = ISIC2018_URL) -> None:
+def download_set(name: str, folder: str, url: str = ISIC2018_URL) -> None:
     """Download a public set into a folder that the bundles take as ``dataset_dir``.
 
     Args:
@@ -24,4 +24,4 @@ def download(name: str, folder: str, url: str = ISIC2018_URL) -> None:
 
 
 if __name__ == "__main__":
-    fire.Fire({"download": download}, name="python -m monai_unlearn")
+    fire.Fire({"download": download_set}, name="python -m monai_unlearn")

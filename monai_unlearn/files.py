@@ -8,7 +8,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["sha256_of", "write_atomically"]
+import torch
+
+__all__ = ["save_tensors", "sha256_of", "write_atomically"]
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
@@ -46,7 +48,27 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
     return path
 
 
+def save_tensors(path: str | Path, tensors: dict[str, torch.Tensor]) -> Path:
+    """Write a state dict by ``torch.save``, atomically; see :func:`write_atomically`."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:  # given a path, torch makes a RuntimeError of a full disk
+            torch.save(tensors, file)
+
+    return write_atomically(path, write)
+
+
 def sha256_of(path: str | Path) -> str:
-    """SHA-256 of a file's content, as 64 hexadecimal digits."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 of a file's content, as 64 hexadecimal digits.
+
+    Raises:
+        ValueError: if the file cannot be read.
+    """
+    hashed = hashlib.sha256()
+    try:
+        with Path(path).open("rb") as file:
+            while chunk := file.read(2**20):
+                hashed.update(chunk)
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
+    return hashed.hexdigest()

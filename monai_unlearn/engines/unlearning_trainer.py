@@ -99,7 +99,7 @@ class UnlearningTrainer(SupervisedTrainer):
         sides = ((self.retention, ~forget), (self.erasure, forget))
         wanted = any(term.uses_teacher for terms, side in sides if bool(side.any()) for term in terms.values())
         taught = self._teacher_logits(output[CommonKeys.IMAGE]) if wanted else None
-        loss = prediction.new_zeros(())
+        weighted = []
         for terms, side in sides:
             chosen = side.nonzero().flatten()
             cases = TermInputs(
@@ -114,13 +114,13 @@ class UnlearningTrainer(SupervisedTrainer):
                     continue
                 mean = term(cases).mean()
                 output[name] = mean.detach()
-                loss = loss + term.weight * mean
-        if not loss.requires_grad:
+                weighted.append(term.weight * mean)
+        if not weighted:
             raise ValueError(
                 f"there is no term for any case of this batch ({len(ids)} cases, {int(forget.sum())} of them to forget): "
                 "give a term for both sides, or take those cases out of the dataset"
             )
-        return loss
+        return torch.stack(weighted).sum()
 
     @contextmanager
     def as_teacher(self) -> Iterator[nn.Module]:

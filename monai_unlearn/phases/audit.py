@@ -74,7 +74,8 @@ def _measure(session: Session, oracle_path: Path | None) -> dict[str, Any]:
     start = time.perf_counter()
     device = session.setting("device")
     student = load_student(session, "state/restored")
-    teacher = load_weights(session.build("audit#network"), session.teacher_path).to(device)
+    # frozen: with gradients on, matrix products may round otherwise than those of the frozen base beside the adapters
+    teacher = load_weights(session.build("audit#network"), session.teacher_path).to(device).requires_grad_(False)
     models: dict[str, nn.Module] = {"teacher": teacher, "student": student}
     if oracle_path is not None:
         models["oracle"] = load_weights(session.build("audit#oracle_network"), oracle_path).to(device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from monai.bundle import ConfigParser
 
 __all__ = ["calling_parser", "one_line_errors"]
 
-PACKAGE = str(Path(__file__).resolve().parent.parent)
+PACKAGE = f"{Path(__file__).resolve().parent.parent}{os.sep}"
 USER_ERRORS = (ValueError, OSError)
 
 

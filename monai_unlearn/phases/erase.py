@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import nn
 
-from monai_unlearn.files import sha256_of, write_atomically
+from monai_unlearn.files import save_tensors, sha256_of
 from monai_unlearn.networks import has_adapters, load_adapter, load_weights, remove_adapters, save_adapter
 from monai_unlearn.phases.session import Session, peak_memory_bytes
 
@@ -70,6 +69,5 @@ def _train(session: Session, trainer_id: str, folder: str) -> dict[str, Any]:
     if has_adapters(student):
         save_adapter(student, session.folder / folder)
     else:
-        state = student.state_dict()
-        write_atomically(session.folder / folder / "model.pt", lambda path: torch.save(state, path))
+        save_tensors(session.folder / folder / "model.pt", student.state_dict())
     return {"epochs": trainer.state.epoch, "trainable_parameters": trained, "peak_rss_bytes": peak_memory_bytes()}

@@ -6,9 +6,7 @@ import shutil
 from functools import partial
 from typing import Any
 
-import torch
-
-from monai_unlearn.files import sha256_of, write_atomically
+from monai_unlearn.files import save_tensors, sha256_of, write_atomically
 from monai_unlearn.networks import has_adapters, merged_state_dict
 from monai_unlearn.phases.erase import ADAPTER_FILES, load_student, state_files
 from monai_unlearn.phases.session import Session
@@ -25,10 +23,7 @@ def release(session: Session) -> None:
     def work() -> dict[str, Any]:
         student = load_student(session, "state/restored")
         state = merged_state_dict(student) if has_adapters(student) else student.state_dict()
-        write_atomically(
-            session.folder / "model.pt",
-            lambda path: torch.save({key: value.cpu() for key, value in state.items()}, path),
-        )
+        save_tensors(session.folder / "model.pt", {key: value.cpu() for key, value in state.items()})
         for name in adapter:
             source = session.folder / "state/restored" / name.rpartition("/")[2]
             write_atomically(session.folder / name, partial(shutil.copyfile, source))

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from monai_unlearn.files import sha256_of, write_atomically
 __all__ = ["RunFolder"]
 
 RECORD = "phases.json"
+CLAIMED = "claimed"
+"""The entry of the record that names every file that a phase has begun to write, beside those of the phases."""
 
 
 class RunFolder:
@@ -52,9 +54,12 @@ class RunFolder:
         record = self.path / RECORD
         if record.exists():
             try:
-                self.phases = json.loads(record.read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise ValueError(f"{record} is damaged ({error}); remove it to run every phase again") from error
+                self.phases = {phase: {**result} for phase, result in json.loads(record.read_bytes()).items()}
+            except (ValueError, TypeError, AttributeError) as error:
+                raise ValueError(
+                    f"{record} is damaged ({error}), so nothing tells what in '{self.path}' is ours; restore it from a "
+                    "backup or choose another output_dir"
+                ) from error
         try:
             self.salt = load_or_create_salt(self.path / "salt.key")
         except OSError as error:
@@ -86,8 +91,8 @@ class RunFolder:
             )
         )
 
-    def claim(self, names: Iterable[str]) -> None:
-        """Make sure that files may be written, before anything is computed for them.
+    def claim(self, names: Collection[str]) -> None:
+        """Make sure that files may be written, before anything is computed for them, and note that they are ours.
 
         Raises:
             ValueError: if one exists that no phase of ours has written.
@@ -99,6 +104,10 @@ class RunFolder:
                     f"'{self / name}' exists and was not written by monai_unlearn; it is left as it is. Choose "
                     f"another output_dir."
                 )
+        claimed = self.phases.setdefault(CLAIMED, {"fingerprint": "", "files": {}})["files"]
+        if not claimed.keys() >= set(names):
+            claimed.update(dict.fromkeys(names, ""))  # a phase that dies half-way leaves files behind
+            self.write_json(RECORD, self.phases)
 
     def record(self, phase: str, *, fingerprint: str, files: Iterable[str], **figures: Any) -> None:
         """Note that a phase stands; files are given relative to the folder."""
@@ -120,13 +129,13 @@ class RunFolder:
 
 
 class _Redacting(logging.Formatter):
-    """Format a log line and replace every word that is an identifier."""
+    """Format a log line and replace every identifier, also within a path, that is not a part of a longer number."""
 
     def __init__(self, hashes: dict[str, str]) -> None:
         super().__init__("%(asctime)s - %(levelname)s - %(message)s")
         self.hashes = hashes
         longest_first = sorted(hashes, key=len, reverse=True)
-        self.pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?=\D|$)") if hashes else None
+        self.pattern = re.compile(rf"(?<!\d)(?:{'|'.join(map(re.escape, longest_first))})(?!\d)") if hashes else None
 
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)

@@ -36,6 +36,8 @@ NOT_INPUTS = (
     "teacher_path",
 )
 """Ids that do not count: where a result is written, on what it is computed, and data, which are digested by content."""
+RESULTS = ("model.pt", "teacher/model.pt", "oracle/model.pt", "audit.json", "report.html", "adapter/adapter_config.json")
+"""What is claimed before anything is begun: nobody else's checkpoint or report may lie there."""
 BYTES_PER_PARAMETER = 4 * 6
 """Teacher, student, oracle, merged model and their temporary copies, in float32."""
 
@@ -53,7 +55,8 @@ class Session:
     partition: Partition = field(init=False)
 
     def __post_init__(self) -> None:
-        network = self.parser.get_parsed_content("network_def")
+        set_determinism(self.setting("seed"))
+        network = self.build("network_def")
         self.parameters = sum(parameter.numel() for parameter in network.parameters())
         self.folder = RunFolder(self.setting("output_dir"), needed_bytes=BYTES_PER_PARAMETER * self.parameters)
         self.partition = self.parser.get_parsed_content("partition")
@@ -149,6 +152,7 @@ class Session:
         return sha256_of(self.teacher_path)
 
     def _check_inputs(self) -> None:
+        self.folder.claim(RESULTS)
         cases = (*self.partition.training, *self.partition.never_trained)
         known = files_digest(cases, self.folder.salt) if all(_exist(case) for case in cases) else ""
         checked = self.folder.phases.get("checking", {}).get("fingerprint")

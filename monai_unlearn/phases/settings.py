@@ -49,12 +49,17 @@ def normalise_settings(parser: ConfigParser) -> None:
                 + (f"did you mean '{nearest[0]}'?" if nearest else f"the settings are {', '.join(SETTINGS)}.")
             )
     for key, check in SETTINGS.items():
-        if key in parser and not _is_component(parser[key]):
+        if key in parser and not _is_made(parser[key]):
             parser[key] = check(key, parser[key])
 
 
 def _is_component(value: Any) -> bool:
-    return isinstance(value, (dict, list)) or (isinstance(value, str) and value[:1] in ("$", "@", "%"))
+    return isinstance(value, (dict, list)) or _is_made(value)
+
+
+def _is_made(value: Any) -> bool:
+    """Tell whether a value is yet to be made, by an expression or as an object; it cannot be checked before."""
+    return isinstance(value, str) and value[:1] in ("$", "@", "%") or isinstance(value, dict) and "_target_" in value
 
 
 def _optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
@@ -142,5 +147,8 @@ SETTINGS: dict[str, Callable[[str, Any], Any]] = {
 }
 """Every overridable key, with the function that checks and normalises its value."""
 
-OWN_KEYS = ("bundle_root", "bundle", "recipe_phase")
-"""Plain values that a shipped config holds beside the settings."""
+TRACKING_KEYS = ("tracking_uri", "experiment_name", "run_name", "save_execute_config", "is_not_rank0")
+"""What MONAI puts into a config that is run with ``--tracking``."""
+
+OWN_KEYS = ("bundle_root", "bundle", "recipe_phase", *TRACKING_KEYS)
+"""Plain values that a config may hold beside the settings."""

@@ -6,11 +6,10 @@ import copy
 import logging
 from typing import Any
 
-import torch
 from monai.bundle import ConfigParser
 from torch.utils.data import Subset
 
-from monai_unlearn.files import write_atomically
+from monai_unlearn.files import save_tensors
 from monai_unlearn.networks import load_weights
 from monai_unlearn.phases.session import Session
 
@@ -55,8 +54,7 @@ def retrain_oracle(session: Session) -> None:
 def _train(session: Session, parser: ConfigParser, name: str, counts: dict[str, int]) -> dict[str, Any]:
     trainer = parser.get_parsed_content("train#trainer")
     trainer.run()
-    state = trainer.network.state_dict()
-    write_atomically(session.folder / name, lambda path: torch.save(state, path))
+    save_tensors(session.folder / name, trainer.network.state_dict())
     return {"epochs": trainer.state.epoch, "cases": counts}
 
 

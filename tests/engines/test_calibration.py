@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from monai_unlearn.engines import CalibrationTargets
+from monai_unlearn.losses import CalibratedErasureTerm
+from tests.engines.example import SquaredGap, adapted_student, cases, plain_network, trainer_of
+
+
+class Listed(Dataset):
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        return self.items[index]
+
+
+def bce_per_case(network: nn.Module, items: list[dict]) -> np.ndarray:
+    """Binary cross-entropy of every case by NumPy, in evaluation mode."""
+    with torch.no_grad():
+        logits = network.eval()(torch.stack([item["image"] for item in items])).double().numpy()
+    truth = torch.stack([item["label"] for item in items]).double().numpy()
+    return (np.log1p(np.exp(-logits)) + (1 - truth) * logits).mean(axis=(1, 2, 3))
+
+
+def calibrated(student: nn.Module, items: list[dict], reference: list[dict], *, batch_size: int = 2, **arguments):
+    term = CalibratedErasureTerm(loss_function=nn.BCEWithLogitsLoss())
+    forget = [item for item in items if item["forget"]]
+    handler = CalibrationTargets(
+        term=term, forget=Listed(forget), reference=Listed(reference), batch_size=batch_size
+    )
+    trainer = trainer_of(
+        student, items, retention={"gap": SquaredGap()}, erasure={"c": term}, train_handlers=[handler], **arguments
+    )
+    return term, trainer
+
+
+@pytest.mark.parametrize("scope", ["adapters", "weights"])
+def test_targets_are_the_hazen_quantiles_of_the_teachers_losses(scope):
+    every = cases(12, forget=5)
+    items, reference = every[:8], every[8:]
+    if scope == "adapters":  # whatever the adapters have learned already, the teacher is measured
+        term, trainer = calibrated(adapted_student(learned=0.5), items, reference)
+    else:
+        student = plain_network(seed=4).requires_grad_(True)
+        optimizer = torch.optim.SGD(student.parameters(), lr=0.1)
+        term, trainer = calibrated(student, items, reference, teacher=plain_network(), optimizer=optimizer)
+    trainer.run()
+
+    forget_losses = bce_per_case(plain_network(), items[:5])
+    ranks = forget_losses.argsort().argsort()
+    expected = np.quantile(bce_per_case(plain_network(), reference), (ranks + 0.5) / 5, method="hazen")
+    np.testing.assert_allclose(term.target_of([item["id"] for item in items[:5]]), expected, rtol=1e-5)
+    assert trainer.state.iteration == 2, "training went on"
+
+
+def test_the_targets_are_there_before_the_first_step_and_do_not_move():
+    items = cases(8, forget=4)
+    term, trainer = calibrated(adapted_student(), items, items[4:], max_epochs=3)
+    names = [item["id"] for item in items[:4]]
+    seen = []
+    trainer.add_event_handler("ITERATION_STARTED", lambda engine: seen.append(term.target_of(names).tolist()))
+    trainer.run()
+    assert len(seen) == 6
+    assert all(targets == seen[0] for targets in seen)
+
+
+def test_measuring_leaves_the_student_as_it_was():
+    items = cases(8, forget=4)
+    student = adapted_student(learned=0.3)
+    _, trainer = calibrated(student, items, items[4:])
+    before = {name: value.clone() for name, value in student.state_dict().items()}
+    trainable = {name for name, parameter in student.named_parameters() if parameter.requires_grad}
+    CalibrationTargets(
+        term=CalibratedErasureTerm(loss_function=nn.BCEWithLogitsLoss()),
+        forget=Listed(items[:4]),
+        reference=Listed(items[4:]),
+    )(trainer)
+    assert all(torch.equal(value, before[name]) for name, value in student.state_dict().items())
+    assert {name for name, parameter in student.named_parameters() if parameter.requires_grad} == trainable
+    assert torch.is_grad_enabled()
+    assert not any(getattr(module, "disable_adapters", False) for module in student.modules())
+
+
+def test_the_size_of_the_batches_does_not_count():
+    items = cases(9, forget=5)
+    targets = []
+    for batch_size in (1, 4, 64):
+        term, trainer = calibrated(adapted_student(), items, items[5:], batch_size=batch_size)
+        trainer.run()
+        targets.append(term.target_of([item["id"] for item in items[:5]]))
+    torch.testing.assert_close(targets[0], targets[1])
+    torch.testing.assert_close(targets[0], targets[2])
+
+
+def test_a_trainer_without_a_teacher_cannot_be_calibrated():
+    student = plain_network().requires_grad_(True)
+    items = cases(4, forget=2)
+    term = CalibratedErasureTerm(loss_function=nn.BCEWithLogitsLoss())
+    handler = CalibrationTargets(term=term, forget=Listed(items[:2]), reference=Listed(items[2:]))
+    trainer = trainer_of(
+        student,
+        items,
+        retention={},
+        erasure={"c": term},
+        train_handlers=[handler],
+        optimizer=torch.optim.SGD(student.parameters(), lr=0.1),
+    )
+    with pytest.raises(ValueError, match=r"adapters"):
+        trainer.run()
