@@ -22,8 +22,11 @@ myst_heading_anchors = 3
 autodoc_member_order = "groupwise"
 autodoc_typehints = "description"  # beside the arguments, so that signatures stay readable
 autodoc_typehints_format = "short"
+autodoc_typehints_description_target = "documented"
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+add_module_names = False
 maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
 
@@ -33,3 +36,12 @@ html_static_path = ["_static"]
 html_css_files = ["formulas.css"]
 html_math_renderer = "mathml"
 html_copy_source = False
+
+
+def skip_tuple_fields(app, what, name, obj, skip, options):
+    """Leave out "Alias for field number 0": the docstring of a named tuple says what its fields are."""
+    return True if type(obj).__name__ == "_tuplegetter" else None
+
+
+def setup(app):
+    app.connect("autodoc-skip-member", skip_tuple_fields)

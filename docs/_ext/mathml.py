@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import re
+
 from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
@@ -10,6 +13,8 @@ from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
 logger = logging.getLogger(__name__)
+
+_BARE_FRACTION = re.compile(r"\\[dt]?frac\s*[^\s{]")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -31,8 +36,10 @@ def visit_block(translator: HTML5Translator, node: nodes.math_block) -> None:
 
 
 def _mathml(node: nodes.Element, *, block: bool) -> str:
+    if _BARE_FRACTION.search(node.astext()):
+        logger.warning(r"docutils reads \frac12 as a fraction of 12: write \frac{1}{2}", location=node)
     try:
         return tex2mathml(node.astext(), as_block=block)
     except MathError as error:
         logger.warning("docutils cannot turn this formula into MathML: %s", error, location=node)
-        return nodes.unescape(node.astext())
+        return html.escape(node.astext())

@@ -42,7 +42,7 @@ def lesion_datalists(
         "NO dataset_dir: training, forgetting and auditing on SYNTHETIC PHANTOM images. The figures say nothing "
         "about patients."
     )
-    folder = write_lesion_phantoms(phantom_dir, size=image_size, seed=seed)
+    folder = write_lesion_phantoms(Path(phantom_dir) / f"size{image_size}_seed{seed}", size=image_size, seed=seed)
     listed = isic_datalists(folder, seed=seed)
     return Datalists(
         name="phantom lesions", training=listed.training, never_trained=listed.never_trained, synthetic=True
@@ -67,9 +67,12 @@ def isic_datalists(dataset_dir: str | Path, *, seed: int = 0) -> Datalists:
     """
     root = Path(dataset_dir)
     if (root / TRAINING[0]).is_dir():
-        training = _pairs(root / TRAINING[0], root / TRAINING[1])
+        logger.info(
+            "the official archives name no lesions: every image is a group of its own, unless 'table' brings a column"
+        )
+        training = _pairs(root / TRAINING[0], root / TRAINING[1], lesion_id="")
         if (root / VALIDATION[0]).is_dir() and (root / VALIDATION[1]).is_dir():
-            never_trained = _pairs(root / VALIDATION[0], root / VALIDATION[1])
+            never_trained = _pairs(root / VALIDATION[0], root / VALIDATION[1], lesion_id="")
         else:
             training, never_trained = _split(training, seed)
     elif (root / "images").is_dir():
@@ -102,7 +105,7 @@ def download_isic2018(folder: str | Path, *, url: str = ISIC2018_URL) -> Path:
     return folder
 
 
-def _pairs(images: Path, masks: Path) -> list[Case]:
+def _pairs(images: Path, masks: Path, **columns: str) -> list[Case]:
     if not masks.is_dir():
         raise FileNotFoundError(
             f"{images} has no masks beside it: expected '{masks}'. "
@@ -112,7 +115,8 @@ def _pairs(images: Path, masks: Path) -> list[Case]:
     if not paths:
         raise FileNotFoundError(f"{images} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
     cases = [
-        {"id": path.stem, "image": str(path), "label": str(masks / f"{path.stem}_segmentation.png")} for path in paths
+        {**columns, "id": path.stem, "image": str(path), "label": str(masks / f"{path.stem}_segmentation.png")}
+        for path in paths
     ]
     missing = [case["id"] for case in cases if not Path(case["label"]).is_file()]
     if missing:

@@ -117,7 +117,8 @@ class UnlearningTrainer(SupervisedTrainer):
                 weighted.append(term.weight * mean)
         if not weighted:
             raise ValueError(
-                f"there is no term for any case of this batch ({len(ids)} cases, {int(forget.sum())} of them to forget): "
+                f"there is no term for any case of this batch ({len(ids)} cases, {int(forget.sum())} of them to "
+                f"forget): "
                 "give a term for both sides, or take those cases out of the dataset"
             )
         return torch.stack(weighted).sum()

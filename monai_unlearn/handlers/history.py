@@ -11,6 +11,7 @@ from typing import Any
 from ignite.engine import Engine, Events
 
 from monai_unlearn.files import write_atomically
+from monai_unlearn.handlers.output import loss_of_iteration
 
 __all__ = ["EpochHistory", "read_history"]
 
@@ -54,8 +55,7 @@ class EpochHistory:
         seconds = time.perf_counter() - self._began
         figures = {name: float(value) for name, value in engine.state.metrics.items() if _is_number(value)}
         if "loss" not in figures:
-            output = engine.state.output[0] if isinstance(engine.state.output, list) else engine.state.output
-            figures["loss"] = output["loss"].item()
+            figures["loss"] = loss_of_iteration(engine)
         figures["seconds"] = seconds
         rows = read_history(self.path) if self.path.exists() else []
         rows += [

@@ -10,6 +10,8 @@ from ignite.engine import Engine, Events
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from monai_unlearn.handlers.output import loss_of_iteration
+
 __all__ = ["PhaseProgress"]
 
 
@@ -54,9 +56,9 @@ class PhaseProgress:
     def __call__(self, engine: Engine) -> None:
         """Advance by one iteration."""
         if self._bar is not None and not self.disable:
-            output = engine.state.output[0] if isinstance(engine.state.output, list) else engine.state.output
             self._bar.set_postfix_str(
-                f"epoch {engine.state.epoch}/{engine.state.max_epochs}, loss {output['loss'].item():.4f}", refresh=False
+                f"epoch {engine.state.epoch}/{engine.state.max_epochs}, loss {loss_of_iteration(engine):.4f}",
+                refresh=False,
             )
             self._bar.update()
 

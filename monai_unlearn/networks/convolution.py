@@ -31,8 +31,8 @@ class LoraConvolution(nn.Module, LoraLayer):
     ===========  =======================  ======================  =====================
     base layer   weight                   ``lora_A``              ``lora_B``
     ===========  =======================  ======================  =====================
-    plain        (out, in / groups, *k)   (r, in / groups, *k)    (out, r, 1, …)
-    transposed   (in, out / groups, *k)   (in, r, *k)             (out / groups, r, 1, …)
+    plain        (out, in / groups, \*k)  (r, in / groups, \*k)   (out, r, 1, …)
+    transposed   (in, out / groups, \*k)  (in, r, \*k)            (out / groups, r, 1, …)
     ===========  =======================  ======================  =====================
 
     Dropout acts on the input of the adapter alone, so in training with ``dropout > 0`` the two parts need a convolution

@@ -92,7 +92,19 @@ class RunFolder:
         )
 
     def claim(self, names: Collection[str]) -> None:
-        """Make sure that files may be written, before anything is computed for them, and note that they are ours.
+        """Note that files are ours from now on: a phase begins to write them, and may die half-way.
+
+        Raises:
+            ValueError: if one exists that no phase of ours has written.
+        """
+        self.refuse_foreign(names)
+        claimed = self.phases.setdefault(CLAIMED, {"fingerprint": "", "files": {}})["files"]
+        if not claimed.keys() >= set(names):
+            claimed.update(dict.fromkeys(names, ""))
+            self.write_json(RECORD, self.phases)
+
+    def refuse_foreign(self, names: Iterable[str]) -> None:
+        """Make sure that files may be written, before anything is computed for them.
 
         Raises:
             ValueError: if one exists that no phase of ours has written.
@@ -104,10 +116,6 @@ class RunFolder:
                     f"'{self / name}' exists and was not written by monai_unlearn; it is left as it is. Choose "
                     f"another output_dir."
                 )
-        claimed = self.phases.setdefault(CLAIMED, {"fingerprint": "", "files": {}})["files"]
-        if not claimed.keys() >= set(names):
-            claimed.update(dict.fromkeys(names, ""))  # a phase that dies half-way leaves files behind
-            self.write_json(RECORD, self.phases)
 
     def record(self, phase: str, *, fingerprint: str, files: Iterable[str], **figures: Any) -> None:
         """Note that a phase stands; files are given relative to the folder."""

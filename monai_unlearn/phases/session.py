@@ -36,8 +36,15 @@ NOT_INPUTS = (
     "teacher_path",
 )
 """Ids that do not count: where a result is written, on what it is computed, and data, which are digested by content."""
-RESULTS = ("model.pt", "teacher/model.pt", "oracle/model.pt", "audit.json", "report.html", "adapter/adapter_config.json")
-"""What is claimed before anything is begun: nobody else's checkpoint or report may lie there."""
+RESULTS = (
+    "model.pt",
+    "teacher/model.pt",
+    "oracle/model.pt",
+    "audit.json",
+    "report.html",
+    "adapter/adapter_config.json",
+)
+"""What is looked at before anything is begun: nobody else's checkpoint or report may lie there."""
 BYTES_PER_PARAMETER = 4 * 6
 """Teacher, student, oracle, merged model and their temporary copies, in float32."""
 
@@ -152,7 +159,7 @@ class Session:
         return sha256_of(self.teacher_path)
 
     def _check_inputs(self) -> None:
-        self.folder.claim(RESULTS)
+        self.folder.refuse_foreign(RESULTS)
         cases = (*self.partition.training, *self.partition.never_trained)
         known = files_digest(cases, self.folder.salt) if all(_exist(case) for case in cases) else ""
         checked = self.folder.phases.get("checking", {}).get("fingerprint")

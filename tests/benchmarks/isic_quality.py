@@ -1,9 +1,10 @@
 """Quality and cost on real ISIC images: teacher, oracle, suppress, calibrate and the published procedure, seed by seed.
 
-    python tests/benchmarks/isic_quality.py --data ../shared/data/isic2018 --published ../shared/reference/published_procedure.py
+    python tests/benchmarks/isic_quality.py --data ../shared/data/isic2018 --published
+    ../shared/reference/published_procedure.py
 
-Every row comes from ``monai.bundle run`` on the same teacher and lists; one process at a time, so that the times compare.
-Finished runs are not repeated. Writes ``docs/benchmarks/isic_quality.json`` and ``.md``.
+Every row comes from ``monai.bundle run`` on the same teacher and lists; one process at a time, so that the times
+compare. Finished runs are not repeated. Writes ``docs/benchmarks/isic_quality.json`` and ``.md``.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ def run(command: list[str], log: Path) -> str:
 
 def run_bundle(run_id: str, output_dir: Path, arguments: argparse.Namespace, seed: int, **settings: object) -> None:
     command = [sys.executable, "-m", "monai.bundle", "run", run_id, "--config_file", str(BUNDLE)]
-    settings |= {"dataset_dir": arguments.data, "max_cases": arguments.max_cases, "seed": seed, "output_dir": output_dir}
-    for key, value in settings.items():
-        command += [f"--{key}", str(value)]
-    run(command, output_dir.with_suffix(".log"))
+    settings |= {"dataset_dir": arguments.data, "max_cases": arguments.max_cases, "seed": seed, "output_dir":
+    output_dir}
+        for key, value in settings.items():
+    command += [f"--{key}", str(value)] run(command, output_dir.with_suffix(".log"))
 
 
 def published(folder: Path, teacher: Path, arguments: argparse.Namespace, seed: int) -> dict[str, Any]:

@@ -88,6 +88,8 @@ def test_an_output_dir_that_cannot_be_written_is_named(small: dict[str, Any]) ->
     refused("output_dir '/proc/self/", **{**small, "output_dir": "/proc/self/unlearned"})
 
 
-def test_a_full_disk_is_named_before_anything_is_trained(small: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_named_before_anything_is_trained(
+    small: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(2**30, 2**30, 0))
     refused("0 MiB free", **small)

@@ -158,7 +158,8 @@ def test_the_phases_one_by_one_leave_the_same_weights_as_all_in_one(
 
 
 @pytest.mark.parametrize(
-    ("run_id", "missing"), [("erasing", "teaching"), ("restoring", "erasing"), ("auditing", "restoring"), ("releasing", "restoring")]
+    ("run_id", "missing"),
+    [("erasing", "teaching"), ("restoring", "erasing"), ("auditing", "restoring"), ("releasing", "restoring")],
 )
 def test_a_phase_without_what_it_needs_names_the_run_id_that_makes_it(
     pictures: Path, tmp_path: Path, run_id: str, missing: str

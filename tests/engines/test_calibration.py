@@ -33,9 +33,7 @@ def bce_per_case(network: nn.Module, items: list[dict]) -> np.ndarray:
 def calibrated(student: nn.Module, items: list[dict], reference: list[dict], *, batch_size: int = 2, **arguments):
     term = CalibratedErasureTerm(loss_function=nn.BCEWithLogitsLoss())
     forget = [item for item in items if item["forget"]]
-    handler = CalibrationTargets(
-        term=term, forget=Listed(forget), reference=Listed(reference), batch_size=batch_size
-    )
+    handler = CalibrationTargets(term=term, forget=Listed(forget), reference=Listed(reference), batch_size=batch_size)
     trainer = trainer_of(
         student, items, retention={"gap": SquaredGap()}, erasure={"c": term}, train_handlers=[handler], **arguments
     )

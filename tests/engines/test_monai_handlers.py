@@ -26,33 +26,37 @@ from tests.engines.example import adapted_student, cases, plain_network, trainer
 
 
 def test_stats_handler_logs_every_term_after_each_epoch(caplog):
-    with caplog.at_level(logging.INFO, logger="terms"):
-        handler = StatsHandler(name="terms", iteration_log=False)
+    with caplog.at_level(logging.INFO):
+        handler = StatsHandler(name=None, iteration_log=False)
         trainer_of(adapted_student(), cases(4, forget=1), train_handlers=[handler]).run()
     (line,) = [record.getMessage() for record in caplog.records if "Metrics" in record.getMessage()]
     assert all(f"{name}: " in line for name in ("gap", "height", "depth", "loss"))
 
 
 def test_stats_handler_logs_a_term_after_each_iteration(caplog):
-    with caplog.at_level(logging.INFO, logger="terms"):
-        handler = StatsHandler(
-            name="terms", epoch_log=False, tag_name="gap", output_transform=from_engine(["gap"], first=True)
-        )
+    with caplog.at_level(logging.INFO):
+        transform = from_engine(["gap"], first=True)
+        handler = StatsHandler(name=None, epoch_log=False, tag_name="gap", output_transform=transform)
         trainer_of(adapted_student(), cases(4, forget=0), train_handlers=[handler], decollate=True).run()
     assert sum("gap: " in record.getMessage() for record in caplog.records) == 1
 
 
 def test_tensorboard_handler_writes_the_terms(tmp_path):
     handler = TensorBoardStatsHandler(
-        log_dir=str(tmp_path), tag_name="depth", output_transform=from_engine(["depth"], first=True)
+        log_dir=str(tmp_path), tag_name="depth_of_step", output_transform=from_engine(["depth"], first=True)
     )
-    trainer = trainer_of(adapted_student(), cases(8, forget=8), max_epochs=2, train_handlers=[handler])
+    items = cases(8, forget=8)
+    trainer = trainer_of(adapted_student(), items, max_epochs=2, train_handlers=[handler], decollate=True)
     trainer.run()
     handler.close()
     events = EventAccumulator(str(tmp_path))
     events.Reload()
-    assert len(events.Scalars("depth")) == 4  # two batches, two epochs
-    assert [round(event.value, 5) for event in events.Scalars("loss")][-1] == round(trainer.state.metrics["loss"], 5)
+    assert {name: len(events.Scalars(name)) for name in ("depth_of_step", "depth", "loss")} == {
+        "depth_of_step": 4,  # two batches, two epochs
+        "depth": 2,
+        "loss": 2,
+    }
+    assert events.Scalars("loss")[-1].value == pytest.approx(trainer.state.metrics["loss"], rel=1e-6)
 
 
 def test_checkpoint_saver_with_merged_weights_writes_a_plain_checkpoint(tmp_path):

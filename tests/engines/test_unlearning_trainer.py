@@ -235,8 +235,8 @@ def test_gradients_are_accumulated_over_steps():
 def test_decollating_gives_every_case_the_named_terms(image_type):
     items = cases(4, forget=1)
     for item in items:
-        item["image"] = item["image"].as_subclass(torch.Tensor) if image_type is torch.Tensor else MetaTensor(item["image"])
-    whole = trainer_of(adapted_student(), items)
+        item["image"] = item["image"].as_subclass(torch.Tensor)
+    if image_type is torch.Tensor else MetaTensor(item["image"]) whole = trainer_of(adapted_student(), items)
     outputs = outputs_of(whole)
     whole.run()
     split = trainer_of(adapted_student(), items, decollate=True)
@@ -246,7 +246,7 @@ def test_decollating_gives_every_case_the_named_terms(image_type):
     for case in split.state.output:
         assert case["pred"].shape == (1, 6, 6)
         for name in ("gap", "height", "depth", "loss"):
-            assert case[name].item() == outputs[0][name].item()
+            assert case[name] == outputs[0][name].item()
 
 
 def test_arguments_of_the_forward_pass_reach_the_teacher_too():

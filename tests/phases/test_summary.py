@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from monai_unlearn.phases.run_folder import RunFolder
+from monai_unlearn.phases.summary import format_summary, print_summary
+
+SUBSETS = ("forget", "retain", "reference", "unseen")
+
+
+def figures(first: float, measure: str = "iou") -> dict:
+    return {subset: {measure: first + 0.01 * index, "loss": 1.0, "n": 3} for index, subset in enumerate(SUBSETS)}
+
+
+@pytest.fixture
+def audit() -> dict:
+    return {
+        "bundle": "isic_unlearn",
+        "settings": {"erasure": "calibrate"},
+        "grade": "reversible",
+        "data": {"synthetic": False, "forget": 60, "retain": 540, "reference": 75, "unseen": 74, "excluded": 1},
+        "models": {"teacher": figures(0.9), "student": figures(0.8), "oracle": None},
+        "membership": {"teacher": {"auc": 0.7371}, "student": {"auc": 0.5}, "oracle": None},
+        "cost": {"erase_seconds": 61.4, "restore_seconds": 2.0},
+    }
+
+
+def table(text: str) -> dict[str, list[str]]:
+    rows = [line.split() for line in text.splitlines()]
+    return {row[0]: row[1:] for row in rows if row and row[0] in ("teacher", "student", "oracle")}
+
+
+def test_every_model_has_a_row_of_the_four_subsets_and_the_attack(audit):
+    assert table(format_summary(audit)) == {
+        "teacher": ["0.900", "0.910", "0.920", "0.930", "0.737"],
+        "student": ["0.800", "0.810", "0.820", "0.830", "0.500"],
+    }
+
+
+def test_an_oracle_has_a_row_of_its_own(audit):
+    audit["models"]["oracle"], audit["membership"]["oracle"] = figures(0.85), {"auc": 0.6}
+    assert table(format_summary(audit))["oracle"] == ["0.850", "0.860", "0.870", "0.880", "0.600"]
+
+
+def test_an_attack_without_a_figure_is_a_dash(audit):
+    for model in ("teacher", "student"):
+        audit["membership"][model] = {"auc": None, "reason": "too few"}
+    assert [row[-1] for row in table(format_summary(audit)).values()] == ["–", "–"]
+
+
+def test_the_columns_stand_under_their_heads_with_the_counts(audit):
+    lines = format_summary(audit).splitlines()
+    head = next(line for line in lines if line.startswith("mean iou"))
+    row = next(line for line in lines if line.startswith("teacher"))
+    assert len(head) == len(row)
+    for subset, count in (("forget", 60), ("retain", 540), ("reference", 75), ("unseen", 74)):
+        column = head.index(f"{subset} ({count})") + len(f"{subset} ({count})")
+        assert row[column - 5 : column] == f"{audit['models']['teacher'][subset]['iou']:.3f}"
+
+
+def test_what_was_done_is_said(audit):
+    text = format_summary(audit)
+    assert "isic_unlearn: calibrate, reversible" in text
+    assert "erasing 61 s, restoring 2 s" in text
+    assert "SYNTHETIC" not in text
+
+
+def test_phantoms_are_called_by_their_name(audit):
+    audit["data"]["synthetic"] = True
+    assert "SYNTHETIC PHANTOM IMAGES" in format_summary(audit)
+
+
+def test_classification_is_summed_up_by_accuracy(audit):
+    audit = copy.deepcopy(audit)
+    audit["models"] = {"teacher": figures(0.9, "accuracy"), "student": figures(0.8, "accuracy"), "oracle": None}
+    text = format_summary(audit)
+    assert "mean accuracy" in text
+    assert table(text)["student"][0] == "0.800"
+
+
+def test_the_paths_of_what_is_there_are_printed(audit, tmp_path, capsys):
+    folder = RunFolder(tmp_path)
+    folder.write_json("audit.json", audit)
+    (tmp_path / "model.pt").write_text("weights")
+    print_summary(folder)
+    printed = capsys.readouterr().out
+    assert str(tmp_path / "audit.json") in printed
+    assert str(tmp_path / "model.pt") in printed
+    assert "report.html" not in printed
+    assert "adapter" not in printed
