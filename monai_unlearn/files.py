@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tempfile
 from collections.abc import Callable
@@ -50,12 +51,9 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
 
 def save_tensors(path: str | Path, tensors: dict[str, torch.Tensor]) -> Path:
     """Write a state dict by ``torch.save``, atomically; see :func:`write_atomically`."""
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:  # given a path, torch makes a RuntimeError of a full disk
-            torch.save(tensors, file)
-
-    return write_atomically(path, write)
+    buffer = io.BytesIO()  # of a full disk, torch would make a RuntimeError about its archive
+    torch.save(tensors, buffer)
+    return write_atomically(path, lambda temporary: temporary.write_bytes(buffer.getbuffer()))
 
 
 def sha256_of(path: str | Path) -> str:

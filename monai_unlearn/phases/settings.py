@@ -59,7 +59,9 @@ def _is_component(value: Any) -> bool:
 
 def _is_made(value: Any) -> bool:
     """Tell whether a value is yet to be made, by an expression or as an object; it cannot be checked before."""
-    return isinstance(value, str) and value[:1] in ("$", "@", "%") or isinstance(value, dict) and "_target_" in value
+    return (isinstance(value, str) and value[:1] in ("$", "@", "%")) or (
+        isinstance(value, dict) and "_target_" in value
+    )
 
 
 def _optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
@@ -98,7 +100,7 @@ def _integer(minimum: int) -> Callable[[str, Any], int]:
 def _boolean(key: str, value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    word = str(value).strip().lower() if isinstance(value, str) else ""
+    word = value.strip().lower() if isinstance(value, str) else None
     if word == "true" or word in NOTHING:
         return word == "true"
     raise ValueError(f"'{key}' is true or false, got {value!r}")

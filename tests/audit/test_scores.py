@@ -99,11 +99,13 @@ def test_several_classes_have_figures_per_class_without_the_background():
         }
         for index in range(3)
     ]
-    scores = score(items, activation="softmax", loss_function=lambda logits, label: nn.CrossEntropyLoss()(logits,
-    label[:, 0]))
-       
-            expected
-                = np.array( [ [ overlap_by_numpy(item["image"].argmax(0).numpy() == index, item["label"][0].numpy() == index)[0]
+    scores = score(
+        items, activation="softmax", loss_function=lambda logits, label: nn.CrossEntropyLoss()(logits, label[:, 0])
+    )
+    expected = np.array(
+        [
+            [
+                overlap_by_numpy(item["image"].argmax(0).numpy() == index, item["label"][0].numpy() == index)[0]
                 for index in (1, 2)
             ]
             for item in items

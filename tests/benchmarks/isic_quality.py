@@ -37,10 +37,11 @@ def run(command: list[str], log: Path) -> str:
 
 def run_bundle(run_id: str, output_dir: Path, arguments: argparse.Namespace, seed: int, **settings: object) -> None:
     command = [sys.executable, "-m", "monai.bundle", "run", run_id, "--config_file", str(BUNDLE)]
-    settings |= {"dataset_dir": arguments.data, "max_cases": arguments.max_cases, "seed": seed, "output_dir":
-    output_dir}
-        for key, value in settings.items():
-    command += [f"--{key}", str(value)] run(command, output_dir.with_suffix(".log"))
+    settings |= {"dataset_dir": arguments.data, "max_cases": arguments.max_cases}
+    settings |= {"seed": seed, "output_dir": output_dir}
+    for key, value in settings.items():
+        command += [f"--{key}", str(value)]
+    run(command, output_dir.with_suffix(".log"))
 
 
 def published(folder: Path, teacher: Path, arguments: argparse.Namespace, seed: int) -> dict[str, Any]:
@@ -78,7 +79,8 @@ def measure(seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
         out = folder / erasure
         run_bundle("run", out, arguments, seed, erasure=erasure, teacher_checkpoint=teacher, oracle=oracle)
         audit = json.loads((out / "audit.json").read_text())
-        epochs = [row["value"] for row in read_history(out / "metrics.csv") if row["name"] == "seconds" and row["phase"] == "erase"]
+        history = read_history(out / "metrics.csv")
+        epochs = [row["value"] for row in history if row["name"] == "seconds" and row["phase"] == "erase"]
         rows[erasure] = figures(audit, "student") | {
             "seconds_per_epoch": statistics.median(epochs),
             "epochs": len(epochs),
@@ -139,7 +141,8 @@ def main() -> None:
     seeds = {seed: measure(seed, arguments) for seed in arguments.seeds}
     folder = ROOT / "docs" / "benchmarks"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "isic_quality.json").write_text(json.dumps({"max_cases": arguments.max_cases, "seeds": seeds}, indent=2) + "\n")
+    content = {"max_cases": arguments.max_cases, "seeds": seeds}
+    (folder / "isic_quality.json").write_text(json.dumps(content, indent=2) + "\n")
     (folder / "isic_quality.md").write_text(table(seeds))
     print(table(seeds))
 

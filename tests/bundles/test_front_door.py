@@ -97,8 +97,10 @@ def run_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_of_the_readme_makes_phantoms_and_leaves_a_release(tmp_path: Path) -> None:
-    few = ["--train#trainer#max_epochs", "1", "--erase#trainer#max_epochs", "1", "--image_size", "32", "--max_cases",
-    "60"] finished = run_command(*few, "--network_def#channels", "[4,8]", "--network_def#strides", "[2]", cwd=tmp_path)
+    few = ["--train#trainer#max_epochs", "1", "--erase#trainer#max_epochs", "1"]
+    tiny = ["--image_size", "32", "--max_cases", "60"]
+    tiny += ["--network_def#channels", "[4,8]", "--network_def#strides", "[2]"]
+    finished = run_command(*few, *tiny, cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr
     assert "SYNTHETIC PHANTOM" in finished.stdout
     assert "mean iou" in finished.stdout
@@ -111,6 +113,7 @@ def test_the_command_of_the_readme_makes_phantoms_and_leaves_a_release(tmp_path:
 def test_a_misspelt_key_ends_the_command_with_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     finished = run_command("--requst", "x.csv", cwd=tmp_path)
     assert finished.returncode != 0
-    assert finished.stderr.strip().splitlines()[-1] == "monai_unlearn: there is no setting 'requst'; did you mean 'request'?"
+    last = finished.stderr.strip().splitlines()[-1]
+    assert last == "monai_unlearn: there is no setting 'requst'; did you mean 'request'?"
     assert "Traceback" not in finished.stderr
     assert list(tmp_path.iterdir()) == []

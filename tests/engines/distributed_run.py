@@ -1,4 +1,4 @@
-"""One process of a distributed run: ``distributed_run.py RANK WORLD_SIZE STORE OUTPUT``; also imported, for one process."""
+"""One process of a distributed run: ``distributed_run.py RANK WORLD_SIZE STORE OUTPUT``; imported for a run alone."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
 from monai.inferers import SimpleInferer
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from monai_unlearn.engines import UnlearningTrainer, restore_parameters
 from monai_unlearn.losses import SupervisedTerm
@@ -122,6 +123,22 @@ def test_the_teacher_is_the_network_as_delivered_to_the_last_bit_whatever_was_le
         assert torch.equal(student(torch.stack([item["image"] for item in items]))[4:], delivered)
 
 
+@pytest.mark.parametrize("scope", ["adapters", "weights"])
+def test_the_teacher_drops_nothing_out_while_the_student_does(scope):
+    items = cases(4, forget=0)
+    recorder = Recorder()
+    network = nn.Sequential(nn.Conv2d(1, 8, 1), nn.Dropout(0.5), nn.Conv2d(8, 1, 1)).requires_grad_(False)
+    delivered = logits_of(copy.deepcopy(network), items)
+    if scope == "adapters":
+        teacher = None
+        network = inject_lora(network, rank=1, dropout=0.0, example_input=torch.zeros(1, 1, 6, 6))
+    else:
+        teacher, network = copy.deepcopy(network), network.requires_grad_(True)
+    trainer_of(network, items, teacher=teacher, retention={"recorder": recorder}, max_epochs=2).run()
+    assert [np.array_equal(seen.teacher, delivered) for seen in recorder.seen] == [True, True]
+    assert not np.allclose(recorder.seen[0].student.detach(), delivered)
+
+
 def test_adapters_are_on_and_the_network_trains_when_the_gradient_is_taken():
     student = adapted_student(learned=0.3)
     modes = []
@@ -147,6 +164,23 @@ def test_normalisation_statistics_stay_as_they_are():
     before = {name: value.clone() for name, value in student.named_buffers()}
     trainer_of(student, cases(8, forget=4), max_epochs=2).run()
     assert before, "the network has statistics that could move"
+    assert all(torch.equal(value, before[name]) for name, value in student.named_buffers())
+
+
+def test_normalisation_statistics_stay_where_the_forward_is_repeated_to_save_memory():
+    """Activation checkpointing runs the network once more in the backward pass, after the teacher has run."""
+
+    class Checkpointed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = adapted_student(learned=0.3)
+
+        def forward(self, image):
+            return checkpoint(self.network, image, use_reentrant=False)
+
+    student = Checkpointed()
+    before = {name: value.clone() for name, value in student.named_buffers()}
+    trainer_of(student, cases(8, forget=4), max_epochs=2).run()
     assert all(torch.equal(value, before[name]) for name, value in student.named_buffers())
 
 
@@ -235,8 +269,9 @@ def test_gradients_are_accumulated_over_steps():
 def test_decollating_gives_every_case_the_named_terms(image_type):
     items = cases(4, forget=1)
     for item in items:
-        item["image"] = item["image"].as_subclass(torch.Tensor)
-    if image_type is torch.Tensor else MetaTensor(item["image"]) whole = trainer_of(adapted_student(), items)
+        plain = item["image"].as_subclass(torch.Tensor)
+        item["image"] = plain if image_type is torch.Tensor else MetaTensor(plain)
+    whole = trainer_of(adapted_student(), items)
     outputs = outputs_of(whole)
     whole.run()
     split = trainer_of(adapted_student(), items, decollate=True)
@@ -330,7 +365,7 @@ def test_a_term_may_not_take_the_name_of_a_key_of_monai(taken):
 
 
 def test_a_retention_and_an_erasure_term_may_not_share_a_name():
-    with pytest.raises(ValueError, match="need names of their own.*'same'"):
+    with pytest.raises(ValueError, match=r"need names of their own.*'same'"):
         trainer_of(adapted_student(), cases(4, forget=1), retention={"same": Height()}, erasure={"same": Depth()})
 
 

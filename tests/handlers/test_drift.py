@@ -15,7 +15,7 @@ from tests.engines.example import adapted_student, cases, plain_network, trainer
 
 
 def drift_by_numpy(student: nn.Module) -> dict[str, float]:
-    """‖merged − plain‖ / ‖plain‖ of every adapted layer: the weight of a layer, and all parameters of the head."""
+    """‖merged − plain‖ / ‖plain‖ of every adapted layer: its weight, and of the head all parameters."""
     merged = {name: value.numpy() for name, value in merge_adapters(student).state_dict().items()}
     plain = {name: value.numpy() for name, value in remove_adapters(copy.deepcopy(student)).state_dict().items()}
     layers = {"0": ["0.weight"], "3": ["3.weight", "3.bias"]}
@@ -54,13 +54,12 @@ def test_no_step_ends_beyond_the_limit():
     student = adapted_student(learned=0.4)
     trainer = trainer_of(student, cases(8, forget=4), max_epochs=3, train_handlers=[AdapterDrift(limit=0.05)])
     after_each_step, before_projection = [], []
-    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine:
-    after_each_step.append(drift_by_numpy(student)))
-       
-       
-        trainer.add_event_handler(
-        Events.ITERATION_STARTED, lambda
-    engine: student[0].lora_B["default"].weight.data.add_(0.1) )
+    trainer.add_event_handler(
+        Events.ITERATION_COMPLETED, lambda engine: after_each_step.append(drift_by_numpy(student))
+    )
+    trainer.add_event_handler(
+        Events.ITERATION_STARTED, lambda engine: student[0].lora_B["default"].weight.data.add_(0.1)
+    )
     trainer.add_event_handler(
         IterationEvents.MODEL_COMPLETED, lambda engine: before_projection.append(drift_by_numpy(student))
     )

@@ -90,13 +90,13 @@ def test_log_lines_go_above_the_bar_and_back_to_their_handler_afterwards(bars):
         root.removeHandler(console)
 
 
-class Broken(Exception):
+class StepError(Exception):
     pass
 
 
 def break_at_second_step(engine):
     if engine.state.iteration == 2:
-        raise Broken("in the second step")
+        raise StepError("in the second step")
 
 
 @pytest.mark.parametrize("disable", [True, False])
@@ -105,7 +105,7 @@ def test_an_exception_closes_the_bar_and_goes_on_its_way(bars, disable):
     handler = PhaseProgress(description="erase", disable=disable)
     trainer = trainer_of(adapted_student(), cases(8, forget=4), train_handlers=[handler])
     trainer.add_event_handler(Events.ITERATION_STARTED, break_at_second_step)
-    with pytest.raises(Broken, match="in the second step"):
+    with pytest.raises(StepError, match="in the second step"):
         trainer.run()
     assert [bar.closed for bar in bars] == [True]
     assert logging.getLogger().handlers == before
@@ -139,7 +139,7 @@ def test_an_exception_passes_whichever_handler_hears_of_it_first(bar_first, capl
         ordered = handlers if bar_first else handlers[::-1]
         trainer = trainer_of(adapted_student(), cases(8, forget=4), train_handlers=ordered)
         trainer.add_event_handler(Events.ITERATION_STARTED, break_at_second_step)
-        with pytest.raises(Broken):
+        with pytest.raises(StepError):
             trainer.run()
 
 

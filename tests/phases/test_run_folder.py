@@ -117,20 +117,22 @@ def test_a_read_only_disk_is_named(tmp_path, monkeypatch):
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(run_folder, "load_or_create_salt", refuse)
-    with pytest.raises(ValueError, match="cannot write to the output_dir .*Read-only file system"):
+    with pytest.raises(ValueError, match=r"cannot write to the output_dir .*Read-only file system"):
         RunFolder(tmp_path)
 
 
 def test_a_disk_that_is_too_full_is_named_with_what_is_needed(tmp_path, monkeypatch):
-    usage = namedtuple("usage", "total used free")(2**40, 2**40, 3 * 2**20)  # noqa: PYI024
+    usage = namedtuple("usage", "total used free")(2**40, 2**40, 3 * 2**20)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     RunFolder(tmp_path, needed_bytes=3 * 2**20)
     with pytest.raises(ValueError, match="has 3 MiB free and the run may need 4 MiB"):
         RunFolder(tmp_path, needed_bytes=4 * 2**20)
 
 
-@pytest.mark.parametrize("content", [b"", b'{"erasing": {"finger', b"[]", b"null", b'"x"', b'{"erasing": 3}',
-b"\xff\xfe"]) def test_a_damaged_record_is_named(folder, content):
+@pytest.mark.parametrize(
+    "content", [b"", b'{"erasing": {"finger', b"[]", b"null", b'"x"', b'{"erasing": 3}', b"\xff\xfe"]
+)
+def test_a_damaged_record_is_named(folder, content):
     (folder / "phases.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"phases\.json is damaged"):
         RunFolder(folder.path)
@@ -149,7 +151,7 @@ def test_json_has_no_nan(folder):
     assert json.loads((folder / "audit.json").read_text()) == {"loss": 0.5}
 
 
-IDENTIFIERS = ["case_1", "case_10", "spleen_3", "007", "ISIC_0000012", "Anna K."]
+IDENTIFIERS = ["case_1", "case_10", "site_a", "site_ab", "spleen_3", "007", "ISIC_0000012", "Anna K."]
 
 
 @pytest.fixture
@@ -190,15 +192,18 @@ def test_the_log_names_no_case_not_even_in_a_path(folder, logged, message, secre
     assert log.strip().endswith(message.replace(secret, hash_identifier(secret, folder.salt)[:12]))
 
 
-def test_the_longer_of_two_identifiers_is_replaced_as_one(folder, logged):
-    log = logged("case_10 and case_1")
-    first, second = (hash_identifier(name, folder.salt)[:12] for name in ("case_10", "case_1"))
+@pytest.mark.parametrize(("longer", "shorter"), [("case_10", "case_1"), ("site_ab", "site_a")])
+def test_the_longer_of_two_identifiers_is_replaced_as_one(folder, logged, longer, shorter):
+    log = logged(f"{longer} and {shorter}")
+    first, second = (hash_identifier(name, folder.salt)[:12] for name in (longer, shorter))
     assert log.strip().endswith(f"{first} and {second}")
 
 
 def test_other_words_and_numbers_stay(logged):
-    assert logged("case_100, case_11, spleen_31 and 10070 of 800 cases").strip().endswith(
-        "case_100, case_11, spleen_31 and 10070 of 800 cases"
+    assert (
+        logged("case_100, case_11, spleen_31 and 10070 of 800 cases")
+        .strip()
+        .endswith("case_100, case_11, spleen_31 and 10070 of 800 cases")
     )
 
 
@@ -208,7 +213,7 @@ def test_tracebacks_name_no_case_either(folder, logged):
     except ValueError as error:
         log = logged("a mistake", error)
     assert "Traceback" in log
-    assert log.count("spleen_3") == 1, "only the source line of this test still holds it"
+    assert "spleen_3" not in log
 
 
 def test_a_log_without_cases_is_a_plain_log(folder):

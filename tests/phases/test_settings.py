@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -125,7 +126,7 @@ def test_settings_that_a_config_lacks_are_not_added():
 
 def config_with(**settings: Any) -> dict[str, Any]:
     return {
-        "imports": ["$import monai_unlearn.phases"],
+        "imports": ["$import monai_unlearn"],
         "initialize": ["$monai_unlearn.phases.check_settings()"],
         "run": ["$None"],
         "seen": "$(@oracle, @resume, @max_cases)",
@@ -144,7 +145,7 @@ def test_what_a_bundle_reads_is_normalised_before_it_runs(monkeypatch):
 def test_in_a_bundle_a_wrong_setting_ends_in_one_line(monkeypatch):
     monkeypatch.setattr("warnings.filters", list(__import__("warnings").filters))
     parser = ConfigParser(config_with(requst="x.csv"))
-    with pytest.raises(SystemExit, match="^monai_unlearn: there is no setting 'requst'; did you mean 'request'?"):
+    with pytest.raises(SystemExit, match=r"^monai_unlearn: .* 'requst'; did you mean 'request'\?$"):
         parser.get_parsed_content("initialize")
 
 
@@ -153,8 +154,9 @@ def test_a_run_with_monais_tracking_is_not_taken_for_a_misspelt_one(monkeypatch,
     monkeypatch.setattr("warnings.filters", list(__import__("warnings").filters))
     config = config_with(oracle="None", resume=True, max_cases=8, bundle_root=str(tmp_path), output_dir=str(tmp_path))
     config["train"] = {"trainer": {"train_handlers": []}, "handlers": []}
+    (tmp_path / "config.json").write_text(json.dumps(config))
     workflow = ConfigWorkflow(
-        config_file=config, logging_file=False, tracking="mlflow", workflow_type="train", run_id="run"
+        config_file=str(tmp_path / "config.json"), logging_file=False, tracking="mlflow", workflow_type="train"
     )
     workflow.initialize()
     assert workflow.parser.get_parsed_content("seen") == (None, True, 8)
