@@ -4,14 +4,17 @@ from monai_unlearn.engines.calibration import CalibrationTargets
 from monai_unlearn.engines.inference import CaseBatch, predict_cases
 from monai_unlearn.engines.student import SCOPES, erase_parameters, make_student, restore_parameters
 from monai_unlearn.engines.unlearning_trainer import UnlearningTrainer
+from monai_unlearn.engines.views import MirrorView, mirror_views
 
 __all__ = [
     "SCOPES",
     "CalibrationTargets",
     "CaseBatch",
+    "MirrorView",
     "UnlearningTrainer",
     "erase_parameters",
     "make_student",
+    "mirror_views",
     "predict_cases",
     "restore_parameters",
 ]

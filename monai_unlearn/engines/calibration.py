@@ -1,7 +1,8 @@
-"""Calibration: what each forget case's loss ought to be, read off the reference cases."""
+"""Calibration: what the student ought to say of each forget case, read off the teacher and the reference cases."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -9,9 +10,10 @@ from ignite.engine import Engine, Events
 from monai.data import DataLoader
 from torch.utils.data import Dataset
 
-from monai_unlearn.engines.inference import predict_cases
+from monai_unlearn.engines.inference import CaseBatch, predict_cases
 from monai_unlearn.engines.unlearning_trainer import UnlearningTrainer
-from monai_unlearn.losses import CalibratedErasureTerm, case_losses
+from monai_unlearn.engines.views import MirrorView
+from monai_unlearn.losses import CalibratedErasureTerm, CalibratedViewTerm, case_losses
 
 __all__ = ["CalibrationTargets"]
 
@@ -19,21 +21,35 @@ __all__ = ["CalibrationTargets"]
 class CalibrationTargets:
     """Handler that measures the teacher on forget and reference cases and sets the targets of a calibrated erasure.
 
-    It runs once, when the engine starts: both sets in evaluation mode, one loss per case. The teacher is the engine's.
+    It runs once, when the engine starts, in evaluation mode. The teacher is the engine's.
 
     Args:
         term: the term whose targets are set.
         forget: dataset of the cases to forget, with ``id``.
         reference: dataset of never-trained cases that steer, with ``id``.
+        views: views of the forget cases, for a :class:`CalibratedViewTerm`. A :class:`CalibratedErasureTerm` takes its
+            ranks from them too; without any it ranks by the loss on the images themselves.
         batch_size: cases per forward pass.
+
+    Raises:
+        ValueError: if a :class:`CalibratedViewTerm` is given no views.
     """
 
     def __init__(
-        self, *, term: CalibratedErasureTerm, forget: Dataset[Any], reference: Dataset[Any], batch_size: int = 32
+        self,
+        *,
+        term: CalibratedErasureTerm | CalibratedViewTerm,
+        forget: Dataset[Any],
+        reference: Dataset[Any],
+        views: Sequence[MirrorView] = (),
+        batch_size: int = 32,
     ) -> None:
+        if isinstance(term, CalibratedViewTerm) and not views:
+            raise ValueError("a CalibratedViewTerm needs 'views', such as monai_unlearn.engines.mirror_views(2)")
         self.term = term
         self.forget = forget
         self.reference = reference
+        self.views = tuple(views) or (MirrorView(axes=()),)
         self.batch_size = batch_size
 
     def attach(self, engine: Engine) -> None:
@@ -41,17 +57,37 @@ class CalibrationTargets:
         engine.add_event_handler(Events.STARTED, self)
 
     def __call__(self, engine: UnlearningTrainer) -> None:
-        """Fit the term to the teacher's losses."""
-        forget_ids, forget_losses = self._losses(engine, self.forget)
-        _, reference_losses = self._losses(engine, self.reference)
-        self.term.fit(forget_ids, forget_losses, reference_losses)
-
-    def _losses(self, engine: UnlearningTrainer, dataset: Dataset[Any]) -> tuple[list[str], torch.Tensor]:
-        loader = DataLoader(dataset, batch_size=self.batch_size)
+        """Fit the term to the teacher's losses, and to its answers."""
+        reference = torch.cat([losses for _, losses, _ in self._measure(engine, self.reference, MirrorView(axes=()))])
         ids: list[str] = []
-        losses = []
+        answers: list[torch.Tensor] = []
+        view_losses = []
+        for view in self.views:
+            ids, parts, logits = [], [], []
+            for names, losses, answer in self._measure(engine, self.forget, view):
+                ids.extend(names)
+                parts.append(losses)
+                logits.extend(answer)
+            view_losses.append(torch.cat(parts))
+            answers = [torch.cat(pair) for pair in zip(answers, logits, strict=True)] if answers else logits
+        losses_by_view = torch.stack(view_losses, dim=1)
+        if isinstance(self.term, CalibratedViewTerm):
+            self.term.fit(ids, answers, losses_by_view, reference)
+        else:
+            self.term.fit(ids, losses_by_view.mean(dim=1), reference)
+
+    def _measure(
+        self, engine: UnlearningTrainer, dataset: Dataset[Any], view: MirrorView
+    ) -> Iterator[tuple[tuple[str, ...], torch.Tensor, list[torch.Tensor]]]:
+        """Yield ids, losses and answers ``(1, C, *spatial)`` of a batch, by way of a view."""
+        inferer = engine.inferer.inferer
+
+        def seen(images: torch.Tensor, network: torch.nn.Module) -> torch.Tensor:
+            return view.invert(inferer(view.apply(images), network))
+
         with engine.as_teacher() as teacher:
-            for batch in predict_cases(teacher, loader, inferer=engine.inferer.inferer, device=engine.state.device):
-                ids.extend(batch.ids)
-                losses.append(case_losses(self.term.loss_function, batch.logits, batch.label))
-        return ids, torch.cat(losses).cpu()
+            batch: CaseBatch
+            loader = DataLoader(dataset, batch_size=self.batch_size)
+            for batch in predict_cases(teacher, loader, inferer=seen, device=engine.state.device):
+                losses = case_losses(self.term.loss_function, batch.logits, batch.label).cpu()
+                yield batch.ids, losses, list(torch.split(batch.logits.cpu(), 1))

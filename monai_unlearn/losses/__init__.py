@@ -2,6 +2,7 @@
 
 from monai_unlearn.losses.background import BackgroundTerm, background_loss
 from monai_unlearn.losses.calibrated import CalibratedErasureTerm, calibrated_loss, match_reference_quantiles
+from monai_unlearn.losses.calibrated_view import CalibratedViewTerm, choose_views
 from monai_unlearn.losses.contradiction import ContradictionTerm, contradiction_loss
 from monai_unlearn.losses.distillation import DistillationTerm, distillation_loss
 from monai_unlearn.losses.entropy import EntropyTerm, entropy_loss
@@ -15,6 +16,7 @@ __all__ = [
     "Activation",
     "BackgroundTerm",
     "CalibratedErasureTerm",
+    "CalibratedViewTerm",
     "ContradictionTerm",
     "DistillationTerm",
     "EntropyTerm",
@@ -28,6 +30,7 @@ __all__ = [
     "calibrated_loss",
     "case_losses",
     "case_mean",
+    "choose_views",
     "contradiction_loss",
     "distillation_loss",
     "entropy_loss",

@@ -116,7 +116,8 @@ class Session:
             files: what it writes, relative to the output folder.
             work: does it; returns figures to be recorded. Its start is seeded.
         """
-        fingerprint = digest({"config": config_closure(self.parser, roots, NOT_INPUTS), **inputs})
+        config = config_closure(self.parser, roots, NOT_INPUTS)
+        fingerprint = digest({"config": config, "seed": self.setting("seed"), **inputs})
         if self.setting("resume") and self.folder.stands(phase, fingerprint):
             logger.info(
                 f"{phase}: stands already in '{self.folder.path}', nothing to do (--resume False does it again)"

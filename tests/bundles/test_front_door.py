@@ -38,9 +38,7 @@ def test_the_metadata_names_the_version_of_the_package_and_the_pinned_ones() -> 
     import monai_unlearn
 
     metadata = json.loads(METADATA.read_text())
-    pins = dict(
-        line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
-    )
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
     assert metadata["version"] == monai_unlearn.__version__
     assert metadata["version"] in metadata["changelog"]
     assert metadata["monai_version"] == pins["monai"]
@@ -53,9 +51,7 @@ def test_the_network_takes_and_gives_what_the_metadata_say() -> None:
 
 
 @pytest.mark.parametrize("config_file", [str(BUNDLE), PAPER], ids=["isic_unlearn", "paper"])
-def test_every_property_that_monai_asks_of_a_training_bundle_is_there(
-    small: dict[str, Any], config_file: Any
-) -> None:
+def test_every_property_that_monai_asks_of_a_training_bundle_is_there(small: dict[str, Any], config_file: Any) -> None:
     settings = {key: value for key, value in small.items() if not (config_file == PAPER and "network_def" in key)}
     assert workflow(config_file, **settings).check_properties() == []
 

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from monai_unlearn.engines import CalibrationTargets
-from monai_unlearn.losses import CalibratedErasureTerm
+from monai_unlearn.engines import CalibrationTargets, mirror_views
+from monai_unlearn.losses import CalibratedErasureTerm, CalibratedViewTerm, TermInputs
 from tests.engines.example import SquaredGap, adapted_student, cases, plain_network, trainer_of
 
 
@@ -113,3 +113,36 @@ def test_a_trainer_without_a_teacher_cannot_be_calibrated():
     )
     with pytest.raises(ValueError, match=r"adapters"):
         trainer.run()
+
+
+def test_by_views_each_forget_case_gets_the_teachers_answer_to_a_mirror_image():
+    every = cases(12, forget=5)
+    items, reference = every[:8], every[8:]
+    term = CalibratedViewTerm(loss_function=nn.BCEWithLogitsLoss(), activation="sigmoid")
+    handler = CalibrationTargets(
+        term=term, forget=Listed(items[:5]), reference=Listed(reference), views=mirror_views(2), batch_size=2
+    )
+    student = adapted_student(learned=0.5)  # whatever the adapters have learned already, the teacher answers
+    trainer = trainer_of(student, items, erasure={"c": term}, train_handlers=[handler])
+    handler(trainer)
+    teacher = plain_network().eval()
+    views = [{**item, "image": view.apply(item["image"][None])[0]} for item in items[:5] for view in mirror_views(2)]
+    with torch.no_grad():
+        for number, item in enumerate(items[:5]):
+            of_case = views[7 * number : 7 * number + 7]
+            answers = [
+                view.invert(teacher(seen["image"][None])) for view, seen in zip(mirror_views(2), of_case, strict=True)
+            ]
+            kept = term(
+                TermInputs(student=answers[0], teacher=None, label=item["label"][None], ids=(item["id"],))
+            ).item()
+            distances = [
+                nn.functional.binary_cross_entropy_with_logits(answers[0], a.sigmoid()).item() for a in answers
+            ]
+            assert min(abs(kept - distance) for distance in distances) < 1e-6
+
+
+def test_a_term_that_needs_views_is_refused_without_any():
+    term = CalibratedViewTerm(loss_function=nn.BCEWithLogitsLoss(), activation="sigmoid")
+    with pytest.raises(ValueError, match="needs 'views'"):
+        CalibrationTargets(term=term, forget=Listed([]), reference=Listed([]))

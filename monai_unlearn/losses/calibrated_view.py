@@ -1,0 +1,106 @@
+"""Calibrated erasure by views: teach the student what the teacher says where it cannot recall the very image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from monai_unlearn.losses.calibrated import match_reference_quantiles
+from monai_unlearn.losses.distillation import distillation_loss
+from monai_unlearn.losses.outcomes import Activation, check_activation
+from monai_unlearn.losses.supervised import LossFunction
+from monai_unlearn.losses.term import TermInputs, UnlearningTerm
+
+__all__ = ["CalibratedViewTerm", "choose_views"]
+
+
+def choose_views(view_losses: torch.Tensor, reference_losses: torch.Tensor) -> torch.Tensor:
+    """Choose, for each forget case, the view whose loss is nearest to the reference loss of the case's rank.
+
+    Cases are ranked by their mean loss over the views: it says how hard a case is for a network that does not recall
+    it, which the loss on the memorised image itself says less well.
+
+    Args:
+        view_losses: the teacher's loss on ``V`` views of each forget case, shape ``(F, V)``.
+        reference_losses: the teacher's loss per reference case, shape ``(U,)``, on the same scale.
+
+    Returns:
+        Index of the chosen view per case, shape ``(F,)``.
+
+    Raises:
+        ValueError: if a set is empty or holds a value that is not finite.
+    """
+    if view_losses.ndim != 2 or not view_losses.numel():
+        raise ValueError(f"view_losses must hold cases × views, at least one each; got {tuple(view_losses.shape)}.")
+    targets = match_reference_quantiles(view_losses.mean(dim=1), reference_losses)
+    return (view_losses - targets[:, None]).abs().argmin(dim=1)
+
+
+class CalibratedViewTerm(UnlearningTerm):
+    r"""Erasure by *calibrate*, dense: each forget case gets the teacher's own answer to another view of its image.
+
+    A network recalls the image that it was trained on, not its mirror image: mirrored, a trained case does about as
+    well as one that was never trained on. The teacher's answer :math:`t` to a mirrored view, mapped back, is therefore
+    what a network that never saw the case would plausibly say. The term is ``BCE(s, σ(t))``, or
+    ``KL(softmax(t) ‖ softmax(s))``, with the view that :func:`choose_views` chose, so that the losses of all forget
+    cases together lie where those of the reference cases lie. Pulling at a whole answer disturbs other cases less than
+    pulling at a single number (:class:`CalibratedErasureTerm`) does. Our own method.
+
+    It needs items that show the whole image in one orientation, so no random crops or flips of forget cases, and a
+    task in which mirrored images make sense. The answers are not part of ``state_dict``: call :meth:`fit` again in a
+    new process.
+
+    Args:
+        loss_function: the task's supervised loss, by which views and reference cases are measured.
+        activation: ``"sigmoid"`` or ``"softmax"``.
+        weight: the term's factor in the objective (the paper's λ).
+
+    Raises:
+        ValueError: if ``activation`` is unknown.
+    """
+
+    def __init__(self, *, loss_function: LossFunction, activation: Activation, weight: float = 1.0) -> None:
+        super().__init__(weight=weight)
+        self.loss_function = loss_function
+        self.activation = check_activation(activation)
+        self._answers: dict[str, torch.Tensor] = {}
+
+    def fit(
+        self,
+        forget_ids: Sequence[str],
+        answers: Sequence[torch.Tensor],
+        view_losses: torch.Tensor,
+        reference_losses: torch.Tensor,
+    ) -> None:
+        """Choose and keep one answer per forget case, in place of any earlier ones.
+
+        Args:
+            forget_ids: ids of the forget cases, length ``F``.
+            answers: per case the teacher's logits for each view, mapped back onto the image, shape
+                ``(V, C, *spatial)``.
+            view_losses: their losses, shape ``(F, V)``.
+            reference_losses: the teacher's loss per reference case, shape ``(U,)``.
+
+        Raises:
+            ValueError: if the numbers of ids, answers and losses differ, or losses are empty or not finite.
+        """
+        if not len(forget_ids) == len(answers) == len(view_losses):
+            counts = f"{len(forget_ids)} forget_ids, {len(answers)} answers, {len(view_losses)} view_losses"
+            raise ValueError(f"every forget case needs one answer per view and its losses; got {counts}.")
+        chosen = choose_views(view_losses, reference_losses).tolist()
+        self._answers = {
+            case: of_case[view].detach().clone()
+            for case, of_case, view in zip(forget_ids, answers, chosen, strict=True)
+        }
+
+    def forward(self, cases: TermInputs) -> torch.Tensor:
+        """Return the distance of every case's prediction from its answer, shape ``(B,)``.
+
+        Raises:
+            ValueError: if ``fit`` was not called or a case has no answer.
+        """
+        if missing := [case for case in cases.ids if case not in self._answers]:
+            raise ValueError(f"no answer for {', '.join(map(repr, missing))}: call fit with these forget cases first.")
+        answers = torch.stack([self._answers[case] for case in cases.ids]).to(cases.student)
+        return distillation_loss(cases.student, answers, temperature=1.0, activation=self.activation)
