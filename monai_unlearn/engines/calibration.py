@@ -19,34 +19,38 @@ __all__ = ["CalibrationTargets"]
 
 
 class CalibrationTargets:
-    """Handler that measures the teacher on forget and reference cases and sets the targets of a calibrated erasure.
+    """Handler that measures the teacher on forget and reference cases and sets the targets of calibrated erasure terms.
 
     It runs once, when the engine starts, in evaluation mode. The teacher is the engine's.
 
     Args:
-        term: the term whose targets are set.
+        terms: the terms whose targets are set; all measure by the same loss function.
         forget: dataset of the cases to forget, with ``id``.
         reference: dataset of never-trained cases that steer, with ``id``.
-        views: views of the forget cases, for a :class:`CalibratedViewTerm`. A :class:`CalibratedErasureTerm` takes its
-            ranks from them too; without any it ranks by the loss on the images themselves.
+        views: views of the forget cases, which a :class:`CalibratedViewTerm` needs. A :class:`CalibratedErasureTerm`
+            takes its ranks from them too; without any it ranks by the loss on the images themselves.
         batch_size: cases per forward pass.
 
     Raises:
-        ValueError: if a :class:`CalibratedViewTerm` is given no views.
+        ValueError: if there is no term, their loss functions differ, or a :class:`CalibratedViewTerm` gets no views.
     """
 
     def __init__(
         self,
         *,
-        term: CalibratedErasureTerm | CalibratedViewTerm,
+        terms: Sequence[CalibratedErasureTerm | CalibratedViewTerm],
         forget: Dataset[Any],
         reference: Dataset[Any],
         views: Sequence[MirrorView] = (),
         batch_size: int = 32,
     ) -> None:
-        if isinstance(term, CalibratedViewTerm) and not views:
+        if not terms or any(term.loss_function is not terms[0].loss_function for term in terms):
+            raise ValueError(
+                f"'terms' are calibrated terms of one and the same loss function; got {len(terms)} of them"
+            )
+        if not views and any(isinstance(term, CalibratedViewTerm) for term in terms):
             raise ValueError("a CalibratedViewTerm needs 'views', such as monai_unlearn.engines.mirror_views(2)")
-        self.term = term
+        self.terms = tuple(terms)
         self.forget = forget
         self.reference = reference
         self.views = tuple(views) or (MirrorView(axes=()),)
@@ -57,7 +61,7 @@ class CalibrationTargets:
         engine.add_event_handler(Events.STARTED, self)
 
     def __call__(self, engine: UnlearningTrainer) -> None:
-        """Fit the term to the teacher's losses, and to its answers."""
+        """Fit the terms to the teacher's losses, and to its answers."""
         reference = torch.cat([losses for _, losses, _ in self._measure(engine, self.reference, MirrorView(axes=()))])
         ids: list[str] = []
         answers: list[torch.Tensor] = []
@@ -71,10 +75,11 @@ class CalibrationTargets:
             view_losses.append(torch.cat(parts))
             answers = [torch.cat(pair) for pair in zip(answers, logits, strict=True)] if answers else logits
         losses_by_view = torch.stack(view_losses, dim=1)
-        if isinstance(self.term, CalibratedViewTerm):
-            self.term.fit(ids, answers, losses_by_view, reference)
-        else:
-            self.term.fit(ids, losses_by_view.mean(dim=1), reference)
+        for term in self.terms:
+            if isinstance(term, CalibratedViewTerm):
+                term.fit(ids, answers, losses_by_view, reference)
+            else:
+                term.fit(ids, losses_by_view.mean(dim=1), reference)
 
     def _measure(
         self, engine: UnlearningTrainer, dataset: Dataset[Any], view: MirrorView
@@ -89,5 +94,5 @@ class CalibrationTargets:
             batch: CaseBatch
             loader = DataLoader(dataset, batch_size=self.batch_size)
             for batch in predict_cases(teacher, loader, inferer=seen, device=engine.state.device):
-                losses = case_losses(self.term.loss_function, batch.logits, batch.label).cpu()
+                losses = case_losses(self.terms[0].loss_function, batch.logits, batch.label).cpu()
                 yield batch.ids, losses, list(torch.split(batch.logits.cpu(), 1))

@@ -190,7 +190,7 @@ def _draw(
 
 
 def _losses_of(session: Session) -> list[dict[str, Any]]:
-    terms = {"loss", *session.parser["erase#retention"], session.setting("erasure")}
+    terms = {"loss", *session.parser["erase#retention"], *session.parser["erase#erasures"][session.setting("erasure")]}
     return [row for row in read_history(session.folder / "metrics.csv") if row["name"] in terms]
 
 

@@ -64,7 +64,7 @@ def test_the_profile_of_the_paper_sets_its_network_values_and_schedule(small: di
     injection = parser.get_parsed_content("injection")
     assert (injection.alpha, injection.dropout) == (32, 0.05)
     erase = parser["erase"]
-    assert erase["erasures"]["suppress"]["weight"] == 3.0
+    assert erase["erasures"]["suppress"]["suppress"]["weight"] == 3.0
     assert erase["retention"]["guard"]["weight"] == 0.05
     assert (erase["sampler"]["mode"], erase["sampler"]["batch_size"]) == ("alternate", 64)
 

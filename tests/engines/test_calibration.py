@@ -33,7 +33,9 @@ def bce_per_case(network: nn.Module, items: list[dict]) -> np.ndarray:
 def calibrated(student: nn.Module, items: list[dict], reference: list[dict], *, batch_size: int = 2, **arguments):
     term = CalibratedErasureTerm(loss_function=nn.BCEWithLogitsLoss())
     forget = [item for item in items if item["forget"]]
-    handler = CalibrationTargets(term=term, forget=Listed(forget), reference=Listed(reference), batch_size=batch_size)
+    handler = CalibrationTargets(
+        terms=[term], forget=Listed(forget), reference=Listed(reference), batch_size=batch_size
+    )
     trainer = trainer_of(
         student, items, retention={"gap": SquaredGap()}, erasure={"c": term}, train_handlers=[handler], **arguments
     )
@@ -77,7 +79,7 @@ def test_measuring_leaves_the_student_as_it_was():
     before = {name: value.clone() for name, value in student.state_dict().items()}
     trainable = {name for name, parameter in student.named_parameters() if parameter.requires_grad}
     CalibrationTargets(
-        term=CalibratedErasureTerm(loss_function=nn.BCEWithLogitsLoss()),
+        terms=[CalibratedErasureTerm(loss_function=nn.BCEWithLogitsLoss())],
         forget=Listed(items[:4]),
         reference=Listed(items[4:]),
     )(trainer)
@@ -102,7 +104,7 @@ def test_a_trainer_without_a_teacher_cannot_be_calibrated():
     student = plain_network().requires_grad_(True)
     items = cases(4, forget=2)
     term = CalibratedErasureTerm(loss_function=nn.BCEWithLogitsLoss())
-    handler = CalibrationTargets(term=term, forget=Listed(items[:2]), reference=Listed(items[2:]))
+    handler = CalibrationTargets(terms=[term], forget=Listed(items[:2]), reference=Listed(items[2:]))
     trainer = trainer_of(
         student,
         items,
@@ -120,7 +122,7 @@ def test_by_views_each_forget_case_gets_the_teachers_answer_to_a_mirror_image():
     items, reference = every[:8], every[8:]
     term = CalibratedViewTerm(loss_function=nn.BCEWithLogitsLoss(), activation="sigmoid")
     handler = CalibrationTargets(
-        term=term, forget=Listed(items[:5]), reference=Listed(reference), views=mirror_views(2), batch_size=2
+        terms=[term], forget=Listed(items[:5]), reference=Listed(reference), views=mirror_views(2), batch_size=2
     )
     student = adapted_student(learned=0.5)  # whatever the adapters have learned already, the teacher answers
     trainer = trainer_of(student, items, erasure={"c": term}, train_handlers=[handler])
@@ -145,4 +147,10 @@ def test_by_views_each_forget_case_gets_the_teachers_answer_to_a_mirror_image():
 def test_a_term_that_needs_views_is_refused_without_any():
     term = CalibratedViewTerm(loss_function=nn.BCEWithLogitsLoss(), activation="sigmoid")
     with pytest.raises(ValueError, match="needs 'views'"):
-        CalibrationTargets(term=term, forget=Listed([]), reference=Listed([]))
+        CalibrationTargets(terms=[term], forget=Listed([]), reference=Listed([]))
+
+
+def test_terms_of_different_losses_are_refused():
+    terms = [CalibratedErasureTerm(loss_function=nn.BCEWithLogitsLoss()) for _ in range(2)]
+    with pytest.raises(ValueError, match="one and the same loss function"):
+        CalibrationTargets(terms=terms, forget=Listed([]), reference=Listed([]))
