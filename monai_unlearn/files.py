@@ -11,10 +11,10 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["save_tensors", "sha256_of", "write_atomically"]
+__all__ = ["save_tensors", "sha256_of", "write_atomically", "write_whole"]
 
 
-def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
+def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], object]) -> Path:
     """Write a file beside its place, flush it to the disk and move it there in one step.
 
     Args:
@@ -49,14 +49,19 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
     return path
 
 
-def save_tensors(path: str | Path, tensors: dict[str, torch.Tensor]) -> Path:
+def write_whole(path: str | os.PathLike[str], content: bytes | memoryview) -> Path:
+    """Write a file's content atomically; see :func:`write_atomically`."""
+    return write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
+def save_tensors(path: str | os.PathLike[str], tensors: dict[str, torch.Tensor]) -> Path:
     """Write a state dict by ``torch.save``, atomically; see :func:`write_atomically`."""
     buffer = io.BytesIO()  # of a full disk, torch would make a RuntimeError about its archive
     torch.save(tensors, buffer)
-    return write_atomically(path, lambda temporary: temporary.write_bytes(buffer.getbuffer()))
+    return write_whole(path, buffer.getbuffer())
 
 
-def sha256_of(path: str | Path) -> str:
+def sha256_of(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file's content, as 64 hexadecimal digits.
 
     Raises:

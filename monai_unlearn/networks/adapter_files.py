@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from peft import LoraConfig, PeftConfig
 from peft.functional import get_peft_model_state_dict
 from torch import nn
 
+from monai_unlearn.files import write_whole
 from monai_unlearn.networks.adapters import adapter_layers
 from monai_unlearn.networks.injection import ADAPTER, inject_config
 from monai_unlearn.networks.merging import remove_adapters
@@ -43,10 +43,9 @@ def save_adapter(network: nn.Module, folder: str | PathLike[str]) -> None:
         "auto_mapping": {"base_model_class": type(network).__name__, "parent_library": type(network).__module__}
     }
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(config, indent=2, sort_keys=True, default=sorted)  # the one thing JSON has not is PEFT's sets
-    _write_whole(folder / _CONFIG, text.encode())
-    _write_whole(folder / _WEIGHTS, safetensors.torch.save(tensors, metadata={"format": "pt"}))
+    write_whole(folder / _CONFIG, text.encode())
+    write_whole(folder / _WEIGHTS, safetensors.torch.save(tensors, metadata={"format": "pt"}))
 
 
 def load_adapter(network: nn.Module, folder: str | PathLike[str]) -> nn.Module:
@@ -114,12 +113,3 @@ def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path} is damaged: {error}.") from error
     return tensors
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

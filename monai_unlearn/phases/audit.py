@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from monai.data import DataLoader
 from torch import nn
 from torch.utils.data import Subset
+from tqdm import tqdm
 
 import monai_unlearn
 from monai_unlearn.audit import CaseScores, adapters_off_difference, loss_attack, score_cases
@@ -79,7 +81,7 @@ def _measure(session: Session, oracle_path: Path | None) -> dict[str, Any]:
     models: dict[str, nn.Module] = {"teacher": teacher, "student": student}
     if oracle_path is not None:
         models["oracle"] = load_weights(session.build("audit#oracle_network"), oracle_path).to(device)
-    scores = {name: _score(session, network) for name, network in models.items()}
+    scores = {name: _score(session, name, network) for name, network in models.items()}
     ids = {name: [case["id"] for case in session.partition.subset(name)] for name in SUBSETS}
 
     content = _assemble(session, scores, ids)
@@ -107,10 +109,10 @@ def _loader(session: Session, ids: list[str] | None = None) -> DataLoader:
     return DataLoader(dataset, batch_size=session.build("audit#batch_size"))
 
 
-def _score(session: Session, network: nn.Module) -> CaseScores:
+def _score(session: Session, name: str, network: nn.Module) -> CaseScores:
     return score_cases(
         network,
-        _loader(session),
+        tqdm(_loader(session), desc=f"audit, {name}", unit="batch", disable=not sys.stderr.isatty()),
         loss_function=session.build("loss"),
         inferer=session.build("audit#inferer"),
         activation=session.build("audit#activation"),

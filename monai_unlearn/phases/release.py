@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-from functools import partial
 from typing import Any
 
-from monai_unlearn.files import save_tensors, sha256_of, write_atomically
+from monai_unlearn.files import save_tensors, sha256_of, write_whole
 from monai_unlearn.networks import has_adapters, merged_state_dict
 from monai_unlearn.phases.erase import ADAPTER_FILES, load_student, state_files
 from monai_unlearn.phases.session import Session
@@ -26,7 +24,7 @@ def release(session: Session) -> None:
         save_tensors(session.folder / "model.pt", {key: value.cpu() for key, value in state.items()})
         for name in adapter:
             source = session.folder / "state/restored" / name.rpartition("/")[2]
-            write_atomically(session.folder / name, partial(shutil.copyfile, source))
+            write_whole(session.folder / name, source.read_bytes())
         return {}
 
     session.run(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_unlearn.data import hash_identifier, load_or_create_salt
-from monai_unlearn.files import sha256_of, write_atomically
+from monai_unlearn.files import sha256_of, write_whole
 
 __all__ = ["RunFolder"]
 
@@ -126,7 +126,7 @@ class RunFolder:
     def write_json(self, name: str, content: Any) -> None:
         """Write JSON atomically; NaN is refused."""
         text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-        write_atomically(self / name, lambda path: path.write_text(text, encoding="utf-8"))
+        write_whole(self / name, text.encode())
 
     def log_to_file(self, identifiers: Iterable[str]) -> logging.Handler:
         """Copy all log lines to ``run.log``, with the identifiers of cases replaced by their salted hashes."""

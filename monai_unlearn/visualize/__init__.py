@@ -4,7 +4,7 @@ from monai_unlearn.visualize.comparison import ComparisonRow, draw_comparison
 from monai_unlearn.visualize.curves import draw_loss_curves
 from monai_unlearn.visualize.membership import draw_case_losses, draw_loss_attack
 from monai_unlearn.visualize.report import render_report, write_report
-from monai_unlearn.visualize.saving import encode_figure, save_figure, write_whole
+from monai_unlearn.visualize.saving import encode_figure, save_figure
 
 __all__ = [
     "ComparisonRow",
@@ -16,5 +16,4 @@ __all__ = [
     "render_report",
     "save_figure",
     "write_report",
-    "write_whole",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from monai_unlearn.visualize.saving import write_whole
+from monai_unlearn.files import write_whole
 
 __all__ = ["render_report", "write_report"]
 

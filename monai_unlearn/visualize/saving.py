@@ -1,4 +1,4 @@
-"""Write figures and pages so that a file is there whole or not at all."""
+"""Figures as PNG: encoded, and written whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,28 +8,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-__all__ = ["encode_figure", "save_figure", "write_whole"]
+from monai_unlearn.files import write_whole
 
-
-def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
-    """Write a file by way of a temporary one beside it, so that no reader ever meets half of it.
-
-    Args:
-        path: the file; its folder is made. A file already there is replaced.
-        content: its bytes.
-
-    Returns:
-        The path.
-    """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return target
+__all__ = ["encode_figure", "save_figure"]
 
 
 def encode_figure(figure: Figure, *, dpi: int = 150) -> bytes:
@@ -51,7 +32,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 150)
         The path.
 
     Raises:
-        ValueError: if the path does not end in ``.png``.
+        ValueError: if the path does not end in ``.png``, or cannot be written.
     """
     if Path(path).suffix.lower() != ".png":
         raise ValueError(f"figures are written as PNG: give a path that ends in .png, not {path}")

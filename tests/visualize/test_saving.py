@@ -4,7 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from monai_unlearn.visualize import encode_figure, save_figure, write_whole
+from monai_unlearn.visualize import encode_figure, save_figure
 
 
 @pytest.fixture
@@ -31,21 +31,3 @@ def test_a_file_that_is_no_png_is_refused(tmp_path, figure):
     with pytest.raises(ValueError, match=r"ends in \.png"):
         save_figure(figure, tmp_path / "line.pdf")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_writing_replaces_the_file_and_leaves_nothing_beside_it(tmp_path):
-    write_whole(tmp_path / "page.html", b"old")
-    write_whole(tmp_path / "page.html", b"new")
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"page.html": b"new"}
-
-
-def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
-    write_whole(tmp_path / "page.html", b"old")
-
-    def fail(*_args):
-        raise OSError("disk full")
-
-    monkeypatch.setattr("monai_unlearn.visualize.saving.os.replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_whole(tmp_path / "page.html", b"new")
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"page.html": b"old"}
