@@ -80,7 +80,7 @@ def score_cases(
         losses.append(case_losses(loss_function, batch.logits, batch.label))
         for name, values in case_overlap(batch.logits, batch.label, activation=activation).items():
             overlaps[name].append(values)
-    per_class = {name: torch.cat(values).double().cpu().numpy() for name, values in overlaps.items()}
+    per_class = {name: torch.cat(values).cpu().double().numpy() for name, values in overlaps.items()}
     figures = {name: values.mean(axis=1) for name, values in per_class.items()}
-    figures["loss"] = torch.cat(losses).double().cpu().numpy()
+    figures["loss"] = torch.cat(losses).cpu().double().numpy()
     return CaseScores(ids=tuple(ids), figures=figures, per_class=per_class)

@@ -27,12 +27,15 @@ class Datalists:
         training: cases on which the teacher was trained.
         never_trained: cases that it never saw.
         synthetic: whether the images are phantoms.
+        split_drawn: whether the set has no split of its own, so that the never-trained cases were drawn at random; a
+            teacher from elsewhere may have been trained on them.
     """
 
     name: str
     training: Sequence[Case]
     never_trained: Sequence[Case]
     synthetic: bool = False
+    split_drawn: bool = False
 
 
 def limit_cases(datalists: Datalists, max_cases: int | None, *, seed: int = 0, keep: Sequence[str] = ()) -> Datalists:
@@ -71,7 +74,7 @@ def limit_cases(datalists: Datalists, max_cases: int | None, *, seed: int = 0, k
 
 
 def join_table(cases: Sequence[Case], table: str | Path | None) -> list[Case]:
-    """Add the columns of a CSV file, joined on its column ``id``, to the cases.
+    """Add the columns of a CSV file, joined on its column ``id``, to the cases; they replace columns of the same name.
 
     Raises:
         FileNotFoundError: if the table does not exist.
@@ -82,14 +85,30 @@ def join_table(cases: Sequence[Case], table: str | Path | None) -> list[Case]:
     path = Path(table)
     if not path.is_file():
         raise FileNotFoundError(f"cannot find the table '{table}'; 'table' is a CSV file with a column 'id'")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(path)
     if not rows or "id" not in rows[0]:
-        raise ValueError(f"the table '{path}' has no column 'id' to join it on")
+        header = ", ".join(map(repr, rows[0])) if rows else "nothing"
+        raise ValueError(
+            f"the table '{path}' has no column 'id' to join it on; its header is {header}, split at commas"
+        )
     by_id = {row["id"]: row for row in rows}
     if len(by_id) != len(rows):
         raise ValueError(f"the table '{path}' names a case more than once in its column 'id'")
     missing = [name for name in map(case_id, cases) if name not in by_id]
     if missing:
         raise ValueError(f"the table '{path}' has no row for {shorten(missing)}")
-    return [{**by_id[case_id(case)], **case} for case in cases]
+    own = ("id", "image", "label")
+    return [{**case, **{key: value for key, value in by_id[case_id(case)].items() if key not in own}} for case in cases]
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Read a CSV file with a header, one dictionary per row.
+
+    Raises:
+        ValueError: if the file cannot be read or is no CSV file in UTF-8.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"cannot read the table '{path}' ({error}); save it as a CSV file in UTF-8") from error

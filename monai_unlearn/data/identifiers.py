@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
 import secrets
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -54,21 +56,23 @@ def load_or_create_salt(path: str | Path) -> bytes:
         ValueError: if the file exists and does not hold 32 bytes.
     """
     path = Path(path)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        salt = path.read_bytes()
-        if len(salt) != SALT_BYTES:
-            raise ValueError(
-                f"{path} should hold {SALT_BYTES} random bytes and holds {len(salt)}. Restore it from a backup; "
-                "without it the hashes in this folder cannot be matched to cases any more."
-            ) from None
-        return salt
-    with os.fdopen(descriptor, "wb") as file:
-        salt = secrets.token_bytes(SALT_BYTES)
-        file.write(salt)
-        file.flush()
-        os.fsync(file.fileno())
+    if not path.exists():
+        descriptor, name = tempfile.mkstemp(prefix=".salt.", dir=path.parent)  # mode 0600
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(secrets.token_bytes(SALT_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):  # another process was faster: its salt counts
+                os.link(name, path)
+        finally:
+            os.unlink(name)
+    salt = path.read_bytes()
+    if len(salt) != SALT_BYTES:
+        raise ValueError(
+            f"{path} should hold {SALT_BYTES} random bytes and holds {len(salt)}. Restore it from a backup; "
+            "without it the hashes in this folder cannot be matched to cases any more."
+        )
     return salt
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import logging
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from monai.apps.utils import download_and_extract
 
-from monai_unlearn.data.datalists import Case, Datalists
+from monai_unlearn.data.datalists import Case, Datalists, read_table
 from monai_unlearn.data.phantom import write_lesion_phantoms
 from monai_unlearn.data.request import shorten
 
@@ -66,6 +66,7 @@ def isic_datalists(dataset_dir: str | Path, *, seed: int = 0) -> Datalists:
         ValueError: if an image has no mask, or the table and the images do not fit together.
     """
     root = Path(dataset_dir)
+    drawn = False
     if (root / TRAINING[0]).is_dir():
         logger.info(
             "the official archives name no lesions: every image is a group of its own, unless 'table' brings a column"
@@ -75,9 +76,12 @@ def isic_datalists(dataset_dir: str | Path, *, seed: int = 0) -> Datalists:
             never_trained = _pairs(root / VALIDATION[0], root / VALIDATION[1], lesion_id="")
         else:
             training, never_trained = _split(training, seed)
+            drawn = True
     elif (root / "images").is_dir():
         cases = _pairs(root / "images", root / "masks")
-        training, never_trained = _split_by_table(cases, root / "labels.csv", seed)
+        cases = _with_table(cases, root / "labels.csv")
+        drawn = not all("split" in case for case in cases)
+        training, never_trained = _split(cases, seed) if drawn else _split_by_column(cases, root / "labels.csv")
     else:
         found = shorten(sorted(path.name for path in root.iterdir())) if root.is_dir() else "no such folder"
         raise FileNotFoundError(
@@ -85,7 +89,7 @@ def isic_datalists(dataset_dir: str | Path, *, seed: int = 0) -> Datalists:
             f"'{TRAINING[1]}/' "
             f"(found: {found or 'an empty folder'}). Get it with: python -m monai_unlearn download isic2018 {root}"
         )
-    return Datalists(name="isic2018", training=training, never_trained=never_trained)
+    return Datalists(name="isic2018", training=training, never_trained=never_trained, split_drawn=drawn)
 
 
 def download_isic2018(folder: str | Path, *, url: str = ISIC2018_URL) -> Path:
@@ -97,11 +101,20 @@ def download_isic2018(folder: str | Path, *, url: str = ISIC2018_URL) -> Path:
 
     Returns:
         The folder, ready as ``dataset_dir``.
+
+    Raises:
+        ValueError: if an archive cannot be fetched, unpacked or written.
     """
     folder = Path(folder)
+    partial = folder / ".partial"
     for name in TRAINING:
-        if not (folder / name).is_dir():
-            download_and_extract(url=f"{url}/{name}.zip", filepath=folder / f"{name}.zip", output_dir=folder)
+        if not (folder / name).is_dir():  # a folder is moved here only once it is whole
+            try:
+                download_and_extract(url=f"{url}/{name}.zip", filepath=folder / f"{name}.zip", output_dir=partial)
+                (partial / name).rename(folder / name)
+            except OSError as error:
+                raise ValueError(f"cannot download {url}/{name}.zip to {folder}: {error}") from error
+    shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 
@@ -133,17 +146,17 @@ def _split(cases: Sequence[Case], seed: int) -> tuple[list[Case], list[Case]]:
     )
 
 
-def _split_by_table(cases: Sequence[Case], table: Path, seed: int) -> tuple[list[Case], list[Case]]:
+def _with_table(cases: Sequence[Case], table: Path) -> list[Case]:
     if not table.is_file():
-        return _split(cases, seed)
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        rows = {row.get("image_id", ""): row for row in csv.DictReader(file)}
+        return list(cases)
+    rows = {row.get("image_id", ""): row for row in read_table(table)}
     unlisted = [case["id"] for case in cases if case["id"] not in rows]
     if unlisted:
         raise ValueError(f"{table} has no row with the 'image_id' {shorten(unlisted)}")
-    cases = [{**{key: value for key, value in rows[case["id"]].items() if key != "image_id"}, **case} for case in cases]
-    if not all("split" in case for case in cases):
-        return _split(cases, seed)
+    return [{**{key: value for key, value in rows[case["id"]].items() if key != "image_id"}, **case} for case in cases]
+
+
+def _split_by_column(cases: Sequence[Case], table: Path) -> tuple[list[Case], list[Case]]:
     wrong = [case["id"] for case in cases if case["split"] not in ("train", "val")]
     if wrong:
         raise ValueError(f"{table}: the column 'split' is 'train' or 'val'; it is neither for {shorten(wrong)}")

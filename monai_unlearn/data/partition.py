@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,10 @@ class Partition:
         unseen: never-trained cases for the audit alone.
         excluded: number of never-trained cases left out because their group was trained on or is to be forgotten.
         random: whether the request was a random draw.
+        named: number of ids that the request names; 0 for a random draw.
+        never_trained_named: how many of these were never trained on, so that there was nothing to forget.
+        identifiers: everything in the whole set that names a case or group; no written file may hold it in the clear.
+        split_drawn: whether the never-trained cases were set aside by a random draw, not by the set itself.
     """
 
     name: str
@@ -41,6 +46,10 @@ class Partition:
     unseen: tuple[Case, ...]
     excluded: int
     random: bool
+    named: int = 0
+    never_trained_named: int = 0
+    split_drawn: bool = False
+    identifiers: frozenset[str] = frozenset()
 
     @property
     def forget(self) -> tuple[Case, ...]:
@@ -80,9 +89,9 @@ def make_partition(
 ) -> Partition:
     """Divide the cases by a request; images that share a group stay together.
 
-    A request that names one image of a group takes the whole group. Never-trained cases whose group was trained on, or
-    is to be forgotten, are left out and counted. The others are halved, by group and seed, into ``reference`` and
-    ``unseen``.
+    A request that names one image of a group takes the whole group. Never-trained cases whose group was trained on (or
+    would have been without ``max_cases``), or is to be forgotten, are left out and counted. The others are halved, by
+    group and seed, into ``reference`` and ``unseen``.
 
     Args:
         datalists: what the teacher was trained on, and what it never saw.
@@ -100,14 +109,15 @@ def make_partition(
     request = load_request(request)
     _refuse_doubles([*datalists.training, *datalists.never_trained])
     _refuse_unknown(request, datalists)
-    datalists = limit_cases(datalists, max_cases, seed=seed, keep=request.ids or ())
-    training, never_trained = (
-        [{**case, "id": case_id(case)} for case in join_table(side, table)]
-        for side in (datalists.training, datalists.never_trained)
-    )
-    group_of = _groups([*training, *never_trained], group_by)
+    whole = _named_and_numbered(datalists, table)
+    group_of = _groups([*whole.training, *whole.never_trained], group_by)
+    trained_groups = {group_of[case["id"]] for case in whole.training}
+    named = {group_of[name] for name in request.ids or ()}
+    asked_for = [case["id"] for case in whole.training if group_of[case["id"]] in named]
+    limited = limit_cases(whole, max_cases, seed=seed, keep=asked_for)
+    training, never_trained = limited.training, limited.never_trained
     generator = np.random.default_rng(seed)
-    wanted = _wanted_groups(request, training, group_of, generator)
+    wanted = named or _drawn_groups(request, training, group_of, generator)
 
     forget_ids = frozenset(case["id"] for case in training if group_of[case["id"]] in wanted)
     if len(forget_ids) == len(training):
@@ -116,7 +126,6 @@ def make_partition(
             + (f" (whole groups by '{group_by}')" if group_by else "")
             + "; nothing would be left to retain. Name fewer cases, or delete the network."
         )
-    trained_groups = {group_of[case["id"]] for case in training}
     kept = [case for case in never_trained if group_of[case["id"]] not in trained_groups | wanted]
     reference, unseen = _halve(kept, group_of, generator)
     if not reference or not unseen:
@@ -134,6 +143,10 @@ def make_partition(
         unseen=tuple(unseen),
         excluded=len(never_trained) - len(kept),
         random=request.ids is None,
+        named=len(request.ids or ()),
+        never_trained_named=len(set(request.ids or ()) & {case["id"] for case in whole.never_trained}),
+        split_drawn=datalists.split_drawn,
+        identifiers=_identifiers([*whole.training, *whole.never_trained], group_by),
     )
 
 
@@ -169,7 +182,7 @@ def _refuse_unknown(request: Request, datalists: Datalists) -> None:
 
 def _groups(cases: Sequence[Case], group_by: str | None) -> dict[str, tuple[str, str]]:
     if group_by is not None and not any(group_by in case for case in cases):
-        columns = sorted({key for case in cases for key in case} - {"image", "label", "id"})
+        columns = sorted({key for case in cases for key in case} - {"image", "label", "id", "row"})
         raise ValueError(
             f"'group_by' names the column {group_by!r}, which the datalist lacks; it has {shorten(columns, 20)}"
         )
@@ -181,11 +194,25 @@ def _groups(cases: Sequence[Case], group_by: str | None) -> dict[str, tuple[str,
     return groups
 
 
-def _wanted_groups(
+def _named_and_numbered(datalists: Datalists, table: str | Path | None) -> Datalists:
+    """Give every case its ``id`` and its ``row`` in the datalists, training cases first, and the columns of a table."""
+    rows = itertools.count()
+    training, never_trained = (
+        [{**case, "id": case_id(case), "row": next(rows)} for case in join_table(side, table)]
+        for side in (datalists.training, datalists.never_trained)
+    )
+    return replace(datalists, training=training, never_trained=never_trained)
+
+
+def _identifiers(cases: Sequence[Case], group_by: str | None) -> frozenset[str]:
+    names = {str(case.get(key, "")) for case in cases for key in ("id", group_by or "id")}
+    files = {case_id({"image": case["image"]}) for case in cases if case.get("image")}
+    return frozenset(name for name in names | files if name.strip())
+
+
+def _drawn_groups(
     request: Request, training: Sequence[Case], group_of: dict[str, tuple[str, str]], generator: np.random.Generator
 ) -> set[tuple[str, str]]:
-    if request.ids is not None:
-        return {group_of[name] for name in request.ids}
     assert request.fraction is not None
     sizes: dict[tuple[str, str], int] = {}
     for case in training:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
+from tqdm import tqdm
 
 from monai_unlearn.data.datalists import Case
 
@@ -54,7 +56,10 @@ def check_pictures(cases: Sequence[Case], *, workers: int = 4) -> None:
             of another size than its image, and for a mask without foreground.
     """
     with ThreadPoolExecutor(workers) as pool:
-        for problem in pool.map(_problem_of, cases):
+        problems = pool.map(_problem_of, cases)
+        for problem in tqdm(
+            problems, total=len(cases), desc="check images", unit="case", disable=not sys.stderr.isatty()
+        ):
             if problem is not None:
                 raise ValueError(problem)
 

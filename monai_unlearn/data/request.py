@@ -77,14 +77,14 @@ def load_request(specification: str | Path | float | Sequence[str] | Request) ->
     if not path.is_file():
         raise FileNotFoundError(
             f"cannot find the request file '{specification}'. Give a .txt, .csv, .json or .yaml file of case ids, "
-            "a list of ids, or a fraction such as 0.1."
+            f"a fraction such as 0.1, or a list of ids; for one case write \"['{specification}']\"."
         )
     readers = {".txt": _read_text, ".csv": _read_csv, ".json": _read_json, ".yaml": _read_yaml, ".yml": _read_yaml}
     if path.suffix.lower() not in readers:
         raise ValueError(f"cannot read the request '{path}': its suffix is none of {', '.join(readers)}")
     try:
         ids = readers[path.suffix.lower()](path)
-    except (UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError, csv.Error) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"cannot read the request '{path}': {reason}") from error
     return Request(ids=tuple(ids), source=str(path))
@@ -113,6 +113,8 @@ def _read_csv(path: Path) -> list[str]:
         if short:
             raise ValueError(f"row {short[0]} of the request '{path}' has no '{HEADER}'")
         return [row[column] for row in rows[1:]]
+    if len(rows[0]) == 1 and (separator := next((mark for mark in (";", "\t") if mark in rows[0][0]), None)):
+        raise ValueError(f"the columns of the request '{path}' are separated by {separator!r}; separate them by commas")
     if any(len(row) != 1 for row in rows):
         raise ValueError(
             f"the request '{path}' has several columns and none is called '{HEADER}'; its header is {rows[0]}"

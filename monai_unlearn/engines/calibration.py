@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 from monai.data import DataLoader
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from monai_unlearn.engines.inference import CaseBatch, predict_cases
 from monai_unlearn.engines.unlearning_trainer import UnlearningTrainer
 from monai_unlearn.engines.views import MirrorView
-from monai_unlearn.losses import CalibratedErasureTerm, CalibratedViewTerm, case_losses
+from monai_unlearn.losses import CalibratedErasureTerm, CalibratedViewTerm, case_losses, choose_views
 
 __all__ = ["CalibrationTargets"]
 
@@ -62,37 +62,42 @@ class CalibrationTargets:
 
     def __call__(self, engine: UnlearningTrainer) -> None:
         """Fit the terms to the teacher's losses, and to its answers."""
-        reference = torch.cat([losses for _, losses, _ in self._measure(engine, self.reference, MirrorView(axes=()))])
-        ids: list[str] = []
-        answers: list[torch.Tensor] = []
-        view_losses = []
-        for view in self.views:
-            ids, parts, logits = [], [], []
-            for names, losses, answer in self._measure(engine, self.forget, view):
-                ids.extend(names)
-                parts.append(losses)
-                logits.extend(answer)
-            view_losses.append(torch.cat(parts))
-            answers = [torch.cat(pair) for pair in zip(answers, logits, strict=True)] if answers else logits
-        losses_by_view = torch.stack(view_losses, dim=1)
+        reference = self._measure(engine, self.reference, MirrorView(axes=()))
+        by_view = [self._measure(engine, self.forget, view) for view in self.views]
+        ids = list(by_view[0])
+        view_losses = torch.stack([torch.stack([losses[case] for case in ids]) for losses in by_view], dim=1)
+        reference_losses = torch.stack(list(reference.values()))
         for term in self.terms:
             if isinstance(term, CalibratedViewTerm):
-                term.fit(ids, answers, losses_by_view, reference)
+                answers = self._answer(engine, choose_views(view_losses, reference_losses).tolist())
+                term.fit(list(answers), list(answers.values()))
             else:
-                term.fit(ids, losses_by_view.mean(dim=1), reference)
+                term.fit(ids, view_losses.mean(dim=1), reference_losses)
 
-    def _measure(
-        self, engine: UnlearningTrainer, dataset: Dataset[Any], view: MirrorView
-    ) -> Iterator[tuple[tuple[str, ...], torch.Tensor, list[torch.Tensor]]]:
-        """Yield ids, losses and answers ``(1, C, *spatial)`` of a batch, by way of a view."""
+    def _measure(self, engine: UnlearningTrainer, dataset: Dataset[Any], view: MirrorView) -> dict[str, torch.Tensor]:
+        """Return the teacher's loss of every case by way of a view."""
+        losses: dict[str, torch.Tensor] = {}
+        for batch in self._ask(engine, dataset, view):
+            of_cases = case_losses(self.terms[0].loss_function, batch.logits, batch.label).cpu()
+            losses.update(zip(batch.ids, of_cases, strict=True))
+        return losses
+
+    def _answer(self, engine: UnlearningTrainer, chosen: list[int]) -> dict[str, torch.Tensor]:
+        """Return the teacher's answer to the chosen view of every forget case, in the order of the dataset's views."""
+        answers: dict[str, torch.Tensor] = {}
+        for number, view in enumerate(self.views):
+            cases = Subset(self.forget, [case for case, choice in enumerate(chosen) if choice == number])
+            if len(cases):
+                for batch in self._ask(engine, cases, view):
+                    answers.update(zip(batch.ids, batch.logits.cpu(), strict=True))
+        return answers
+
+    def _ask(self, engine: UnlearningTrainer, dataset: Dataset[Any], view: MirrorView) -> Iterator[CaseBatch]:
         inferer = engine.inferer.inferer
 
         def seen(images: torch.Tensor, network: torch.nn.Module) -> torch.Tensor:
             return view.invert(inferer(view.apply(images), network))
 
         with engine.as_teacher() as teacher:
-            batch: CaseBatch
             loader = DataLoader(dataset, batch_size=self.batch_size)
-            for batch in predict_cases(teacher, loader, inferer=seen, device=engine.state.device):
-                losses = case_losses(self.terms[0].loss_function, batch.logits, batch.label).cpu()
-                yield batch.ids, losses, list(torch.split(batch.logits.cpu(), 1))
+            yield from predict_cases(teacher, loader, inferer=seen, device=engine.state.device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from monai.networks.utils import eval_mode
 from monai.utils.enums import CommonKeys
 from torch import nn
 
+from monai_unlearn.engines.views import MirrorView
 from monai_unlearn.losses import TermInputs, UnlearningTerm
 from monai_unlearn.networks import adapters_off, freeze_normalisation, has_adapters
 
@@ -49,8 +50,7 @@ class UnlearningTrainer(SupervisedTrainer):
 
     Raises:
         ValueError: if there is no term, a name is taken twice or is one of MONAI's keys, or a term needs a teacher and
-            there is none.
-        RuntimeError: after the first backward pass, if a parameter of the optimizer got no gradient.
+            there is none; and after the first backward pass, if a parameter of the optimizer got no gradient.
     """
 
     def __init__(
@@ -59,6 +59,8 @@ class UnlearningTrainer(SupervisedTrainer):
         network: nn.Module,
         retention: Mapping[str, UnlearningTerm],
         erasure: Mapping[str, UnlearningTerm] | None = None,
+        locality: Mapping[str, UnlearningTerm] | None = None,
+        views: Sequence[MirrorView] = (),
         teacher: nn.Module | None = None,
         forget_key: str = "forget",
         id_key: str = "id",
@@ -67,8 +69,13 @@ class UnlearningTrainer(SupervisedTrainer):
     ) -> None:
         self.retention = dict(retention)
         self.erasure = dict(erasure or {})
-        terms = {**self.retention, **self.erasure}
-        taken = set(self.retention) & set(self.erasure) | set(terms) & {str(key) for key in CommonKeys}
+        self.locality = dict(locality or {})
+        self.views = tuple(views)
+        if self.locality and not self.views:
+            raise ValueError("'locality' needs 'views', such as monai_unlearn.engines.mirror_views(2)")
+        names = [*self.retention, *self.erasure, *self.locality]
+        terms = {**self.retention, **self.erasure, **self.locality}
+        taken = {name for name in names if names.count(name) > 1} | set(terms) & {str(key) for key in CommonKeys}
         if not terms or taken:
             raise ValueError(
                 f"the terms need names of their own, none of which is a key of MONAI's output; mend {sorted(taken)}"
@@ -86,8 +93,8 @@ class UnlearningTrainer(SupervisedTrainer):
         self._forward = _FrozenNormalisation(inferer or SimpleInferer())
         super().__init__(network=network, loss_function=self._unlearning_loss, inferer=self._forward, **arguments)
         self.teacher = None if teacher is None else teacher.to(self.state.device).eval().requires_grad_(False)
-        for name, term in terms.items():
-            setattr(self, f"_term_{name}", term.to(self.state.device))
+        for term in terms.values():
+            term.to(self.state.device)
         _EpochMeans(tuple(terms)).attach(self)
         self._idle_check = self.add_event_handler(IterationEvents.BACKWARD_COMPLETED, _refuse_idle_parameters)
 
@@ -96,10 +103,10 @@ class UnlearningTrainer(SupervisedTrainer):
         batch, output = self.state.batch, self.state.output
         forget = torch.as_tensor(batch[self.forget_key], device=prediction.device, dtype=torch.bool)
         ids = [str(name) for name in batch[self.id_key]]
-        sides = ((self.retention, ~forget), (self.erasure, forget))
+        sides = [(self.retention, ~forget), (self.erasure, forget)]
         wanted = any(term.uses_teacher for terms, side in sides if bool(side.any()) for term in terms.values())
         taught = self._teacher_logits(output[CommonKeys.IMAGE]) if wanted else None
-        weighted = []
+        groups = []
         for terms, side in sides:
             chosen = side.nonzero().flatten()
             cases = TermInputs(
@@ -108,8 +115,13 @@ class UnlearningTrainer(SupervisedTrainer):
                 label=label[chosen],
                 ids=tuple(ids[index] for index in chosen.tolist()),
             )
+            groups.append((terms, cases))
+        if self.locality:
+            groups.append((self.locality, self._mirrored(groups[1][1], output[CommonKeys.IMAGE][forget])))
+        weighted = []
+        for terms, cases in groups:
             for name, term in terms.items():
-                if len(chosen) == 0:
+                if not cases.ids:
                     output[name] = prediction.new_full((), float("nan"))
                     continue
                 mean = term(cases).mean()
@@ -118,10 +130,22 @@ class UnlearningTrainer(SupervisedTrainer):
         if not weighted:
             raise ValueError(
                 f"there is no term for any case of this batch ({len(ids)} cases, {int(forget.sum())} of them to "
-                f"forget): "
-                "give a term for both sides, or take those cases out of the dataset"
+                "forget): give a term for both sides, or take those cases out of the dataset"
             )
         return torch.stack(weighted).sum()
+
+    def _mirrored(self, cases: TermInputs, images: torch.Tensor) -> TermInputs:
+        """Show student and teacher a randomly drawn view of some cases."""
+        if not cases.ids:
+            return cases
+        view = self.views[int(torch.randint(len(self.views), ()))]
+        images = view.apply(images)
+        return TermInputs(
+            student=self._forward.run(images, self.network),
+            teacher=self._teacher_logits(images),
+            label=view.apply(cases.label),
+            ids=cases.ids,
+        )
 
     @contextmanager
     def as_teacher(self) -> Iterator[nn.Module]:
@@ -182,7 +206,7 @@ class _EpochMeans:
     def __call__(self, engine: Engine) -> None:
         for name in self.names:
             value = engine.state.output[name].item()
-            if value == value:  # NaN: no case for this term in the batch
+            if name == CommonKeys.LOSS or value == value:  # NaN in a term: the batch has no case for it
                 self.sums[name] += value
                 self.counts[name] += 1
                 engine.state.metrics[name] = self.sums[name] / self.counts[name]
@@ -197,9 +221,8 @@ def _refuse_idle_parameters(engine: UnlearningTrainer) -> None:
         if id(parameter) in trained and parameter.grad is None
     ]
     if idle:
-        raise RuntimeError(
-            f"{len(idle)} trained parameters got no gradient in the first step, {idle[0]} among them: the "
-            f"forward pass does not "
-            "reach their layers. Give inject_lora an 'example_input', so that such layers are left out, or "
-            "choose other 'targets'."
+        raise ValueError(
+            f"{len(idle)} trained parameters got no gradient in the first step, {idle[0]} among them: the forward pass "
+            "does not reach their layers. For adapters give inject_lora an 'example_input', so that such layers are "
+            "left out; else leave these parameters out of the optimizer."
         )

@@ -66,33 +66,20 @@ class CalibratedViewTerm(UnlearningTerm):
         self.activation = check_activation(activation)
         self._answers: dict[str, torch.Tensor] = {}
 
-    def fit(
-        self,
-        forget_ids: Sequence[str],
-        answers: Sequence[torch.Tensor],
-        view_losses: torch.Tensor,
-        reference_losses: torch.Tensor,
-    ) -> None:
-        """Choose and keep one answer per forget case, in place of any earlier ones.
+    def fit(self, forget_ids: Sequence[str], answers: Sequence[torch.Tensor]) -> None:
+        """Keep one answer per forget case, in place of any earlier ones.
 
         Args:
             forget_ids: ids of the forget cases, length ``F``.
-            answers: per case the teacher's logits for each view, mapped back onto the image, shape
-                ``(V, C, *spatial)``.
-            view_losses: their losses, shape ``(F, V)``.
-            reference_losses: the teacher's loss per reference case, shape ``(U,)``.
+            answers: per case the teacher's logits for the chosen view, mapped back onto the image, shape
+                ``(C, *spatial)``.
 
         Raises:
-            ValueError: if the numbers of ids, answers and losses differ, or losses are empty or not finite.
+            ValueError: if the numbers of ids and answers differ, or there are none.
         """
-        if not len(forget_ids) == len(answers) == len(view_losses):
-            counts = f"{len(forget_ids)} forget_ids, {len(answers)} answers, {len(view_losses)} view_losses"
-            raise ValueError(f"every forget case needs one answer per view and its losses; got {counts}.")
-        chosen = choose_views(view_losses, reference_losses).tolist()
-        self._answers = {
-            case: of_case[view].detach().clone()
-            for case, of_case, view in zip(forget_ids, answers, chosen, strict=True)
-        }
+        if not forget_ids or len(forget_ids) != len(answers):
+            raise ValueError(f"every forget case needs one answer; got {len(forget_ids)} ids, {len(answers)} answers.")
+        self._answers = {case: answer.detach() for case, answer in zip(forget_ids, answers, strict=True)}
 
     def forward(self, cases: TermInputs) -> torch.Tensor:
         """Return the distance of every case's prediction from its answer, shape ``(B,)``.

@@ -8,9 +8,9 @@ from torch import nn
 
 from monai_unlearn.files import save_tensors, sha256_of
 from monai_unlearn.networks import has_adapters, load_adapter, load_weights, remove_adapters, save_adapter
-from monai_unlearn.phases.session import Session, peak_memory_bytes
+from monai_unlearn.phases.session import Plan, Session, closing_handlers, peak_memory_bytes
 
-__all__ = ["erase", "load_student", "restore", "state_files"]
+__all__ = ["erase", "load_student", "plan_erase", "plan_restore", "restore", "state_files"]
 
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 
@@ -21,35 +21,48 @@ def state_files(session: Session, folder: str) -> list[str]:
     return [f"{folder}/{name}" for name in names]
 
 
-def erase(session: Session) -> None:
-    """Phase 1: learn to forget, against the teacher."""
-    session.run(
-        "erasing",
+def plan_erase(session: Session) -> Plan:
+    """Say what the erase phase depends on."""
+    return Plan(
+        phase="erasing",
         roots=["erase#trainer", "student"],
         inputs={"teacher": session.teacher_digest, "cases": session.case_digest("forget", "retain", "reference")},
-        files=state_files(session, "state/erased"),
-        work=lambda: _train(session, "erase#trainer", "state/erased"),
+        files=[*state_files(session, "state/erased"), "partition.json"],
     )
 
 
-def restore(session: Session) -> None:
-    """Phase 2: a gentle, head-only supervised refinement on retain."""
-    session.folder.result("erasing")
-
-    def work() -> dict[str, Any]:
-        load_student(session, "state/erased")
-        return _train(session, "restore#trainer", "state/restored")
-
-    session.run(
-        "restoring",
+def plan_restore(session: Session) -> Plan:
+    """Say what the restore phase depends on; the erase phase has to stand."""
+    session.require(plan_erase(session))
+    return Plan(
+        phase="restoring",
         roots=["restore#trainer", "student"],
         inputs={
             "erased": [sha256_of(session.folder / name) for name in state_files(session, "state/erased")],
             "cases": session.case_digest("retain"),
         },
         files=state_files(session, "state/restored"),
-        work=work,
     )
+
+
+def erase(session: Session) -> None:
+    """Phase 1: learn to forget, against the teacher."""
+
+    def work() -> dict[str, Any]:
+        session.write_partition()
+        return _train(session, "erase", "state/erased")
+
+    session.run(plan_erase(session), work)
+
+
+def restore(session: Session) -> None:
+    """Phase 2: a gentle, head-only supervised refinement on retain."""
+
+    def work() -> dict[str, Any]:
+        load_student(session, "state/erased")
+        return _train(session, "restore", "state/restored")
+
+    session.run(plan_restore(session), work)
 
 
 def load_student(session: Session, folder: str) -> nn.Module:
@@ -60,11 +73,12 @@ def load_student(session: Session, folder: str) -> nn.Module:
     return load_weights(student, session.folder / folder / "model.pt")
 
 
-def _train(session: Session, trainer_id: str, folder: str) -> dict[str, Any]:
-    trainer = session.build(trainer_id)
+def _train(session: Session, phase: str, folder: str) -> dict[str, Any]:
+    trainer = session.build(f"{phase}#trainer")
     trained = sum(parameter.numel() for group in trainer.optimizer.param_groups for parameter in group["params"])
     if trainer.state.max_epochs > 0:
-        trainer.run()
+        with closing_handlers(session.build(f"{phase}#handlers")):
+            trainer.run()
     student = session.build("student")
     if has_adapters(student):
         save_adapter(student, session.folder / folder)

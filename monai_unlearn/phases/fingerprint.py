@@ -13,7 +13,7 @@ from monai.bundle.reference_resolver import ReferenceResolver
 
 from monai_unlearn.data import hash_identifier
 
-__all__ = ["config_closure", "digest", "files_digest"]
+__all__ = ["config_closure", "digest", "files_digest", "references_in"]
 
 
 def config_closure(parser: ConfigParser, roots: Sequence[str], ignore: Collection[str]) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def config_closure(parser: ConfigParser, roots: Sequence[str], ignore: Collectio
         if name in found or name in ignore or name not in parser:
             continue
         found[name] = parser[name]
-        waiting.extend(_references(found[name]))
+        waiting.extend(references_in(found[name]))
     return found
 
 
@@ -49,9 +49,10 @@ def files_digest(cases: Sequence[dict[str, Any]], salt: bytes) -> str:
     return digest(facts)
 
 
-def _references(content: Any) -> list[str]:
+def references_in(content: Any) -> list[str]:
+    """List the ids that some config text refers to, as ``@id``."""
     if isinstance(content, dict):
-        return [reference for value in content.values() for reference in _references(value)]
+        return [reference for value in content.values() for reference in references_in(value)]
     if isinstance(content, list):
-        return [reference for value in content for reference in _references(value)]
+        return [reference for value in content for reference in references_in(value)]
     return list(ReferenceResolver.match_refs_pattern(content)) if isinstance(content, str) else []

@@ -6,31 +6,34 @@ from typing import Any
 
 from monai_unlearn.files import save_tensors, sha256_of, write_whole
 from monai_unlearn.networks import has_adapters, merged_state_dict
-from monai_unlearn.phases.erase import ADAPTER_FILES, load_student, state_files
-from monai_unlearn.phases.session import Session
+from monai_unlearn.phases.erase import ADAPTER_FILES, load_student, plan_restore, state_files
+from monai_unlearn.phases.session import Plan, Session
 
 __all__ = ["release"]
 
 
 def release(session: Session) -> None:
     """Write ``model.pt`` (merged weights, plain keys) and, for the reversible grade, ``adapter/``."""
-    session.folder.result("restoring")
+    session.require(plan_restore(session))
     restored = state_files(session, "state/restored")
-    adapter = [f"adapter/{name}" for name in ADAPTER_FILES] if session.setting("scope") == "adapters" else []
+    released = [f"adapter/{name}" for name in ADAPTER_FILES]
+    reversible = session.setting("scope") == "adapters"
 
     def work() -> dict[str, Any]:
         student = load_student(session, "state/restored")
         state = merged_state_dict(student) if has_adapters(student) else student.state_dict()
         save_tensors(session.folder / "model.pt", {key: value.cpu() for key, value in state.items()})
-        for name in adapter:
-            source = session.folder / "state/restored" / name.rpartition("/")[2]
-            write_whole(session.folder / name, source.read_bytes())
+        if reversible:
+            for name, source in zip(released, restored, strict=True):
+                write_whole(session.folder / name, (session.folder / source).read_bytes())
+        else:  # an adapter of an earlier release does not belong to these weights
+            session.folder.discard(released)
         return {}
 
-    session.run(
-        "releasing",
+    plan = Plan(
+        phase="releasing",
         roots=["student"],
         inputs={"restored": [sha256_of(session.folder / name) for name in restored], "teacher": session.teacher_digest},
-        files=["model.pt", *adapter],
-        work=work,
+        files=["model.pt", *(released if reversible else ())],
     )
+    session.run(plan, work)

@@ -117,9 +117,17 @@ class RunFolder:
                     f"another output_dir."
                 )
 
+    def discard(self, names: Iterable[str]) -> None:
+        """Remove files that a phase of ours wrote, and their folders where these are empty then."""
+        ours = {name for result in self.phases.values() for name in result["files"]}
+        for name in ours.intersection(names):
+            (self / name).unlink(missing_ok=True)
+            if (folder := (self / name).parent).is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
     def record(self, phase: str, *, fingerprint: str, files: Iterable[str], **figures: Any) -> None:
         """Note that a phase stands; files are given relative to the folder."""
-        hashes = {name: sha256_of(self / name) for name in files}
+        hashes = {name: sha256_of(self / name) for name in files if (self / name).exists()}
         self.phases[phase] = {"fingerprint": fingerprint, "files": hashes, **figures}
         self.write_json(RECORD, self.phases)
 
@@ -130,7 +138,10 @@ class RunFolder:
 
     def log_to_file(self, identifiers: Iterable[str]) -> logging.Handler:
         """Copy all log lines to ``run.log``, with the identifiers of cases replaced by their salted hashes."""
-        handler = logging.FileHandler(self / "run.log", encoding="utf-8")
+        try:
+            handler = logging.FileHandler(self / "run.log", encoding="utf-8")
+        except OSError as error:
+            raise ValueError(f"cannot write '{self / 'run.log'}': {error.strerror}; nothing was begun") from error
         handler.setFormatter(_Redacting({name: hash_identifier(name, self.salt)[:12] for name in identifiers}))
         logging.getLogger().addHandler(handler)
         return handler

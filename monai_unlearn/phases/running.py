@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from collections.abc import Callable
 
 from monai_unlearn.phases.audit import audit
@@ -39,15 +41,23 @@ def run_phases(*names: str) -> None:
         SystemExit: with one line, for every mistake that the user can mend.
     """
     with one_line_errors():
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise ValueError(
+                "the bundle runs as one process; sampler and trainer work under DDP in a script of your own"
+            )
         session = Session(calling_parser())
-        cases = (*session.partition.training, *session.partition.never_trained)
-        log = session.folder.log_to_file(case["id"] for case in cases)
+        log = session.folder.log_to_file(session.partition.identifiers)
         try:
             session.announce()
             for name in names:
                 PHASES[name](session)
             if "auditing" in names:
                 print_summary(session.folder)
+        except Exception:
+            # the terminal gets one line, or the traceback as it is; the log keeps all of it
+            facts = {"msg": "the run ended with an error", "levelno": logging.ERROR, "levelname": "ERROR"}
+            log.handle(logging.makeLogRecord({**facts, "exc_info": sys.exc_info()}))
+            raise
         finally:
             logging.getLogger().removeHandler(log)
             log.close()

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser
 from monai.utils import set_determinism
+from torch import nn
 
+import monai_unlearn
 from monai_unlearn.data import SUBSETS, Partition, check_pictures, hash_identifier
 from monai_unlearn.files import sha256_of
+from monai_unlearn.networks import load_weights, trace_layers
 from monai_unlearn.phases.fingerprint import config_closure, digest, files_digest
 from monai_unlearn.phases.run_folder import RunFolder
 
-__all__ = ["Session", "peak_memory_bytes"]
+__all__ = ["Plan", "Session", "closing_handlers", "peak_memory_bytes"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,16 +42,30 @@ NOT_INPUTS = (
 )
 """Ids that do not count: where a result is written, on what it is computed, and data, which are digested by content."""
 RESULTS = (
-    "model.pt",
-    "teacher/model.pt",
-    "oracle/model.pt",
-    "audit.json",
-    "report.html",
-    "adapter/adapter_config.json",
+    *("partition.json", "metrics.csv", "model.pt", "teacher/model.pt", "oracle/model.pt", "audit.json", "report.html"),
+    *("adapter/adapter_model.safetensors", "adapter/adapter_config.json"),
+    *(f"figures/{name}.png" for name in ("comparison", "loss_curves", "case_losses", "loss_attack")),
 )
-"""What is looked at before anything is begun: nobody else's checkpoint or report may lie there."""
+"""What is looked at before anything is begun: nobody else's checkpoint, table or report may lie there."""
 BYTES_PER_PARAMETER = 4 * 6
 """Teacher, student, oracle, merged model and their temporary copies, in float32."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a phase depends on and what it writes.
+
+    Args:
+        phase: run id.
+        roots: ids of the config that the phase builds.
+        inputs: what else its result depends on.
+        files: what it writes, relative to the output folder.
+    """
+
+    phase: str
+    roots: Sequence[str]
+    inputs: dict[str, Any]
+    files: Sequence[str]
 
 
 @dataclass
@@ -67,28 +86,41 @@ class Session:
         self.parameters = sum(parameter.numel() for parameter in network.parameters())
         self.folder = RunFolder(self.setting("output_dir"), needed_bytes=BYTES_PER_PARAMETER * self.parameters)
         self.partition = self.parser.get_parsed_content("partition")
-        self._check_inputs()
+        self._check_inputs(network)
 
     def announce(self) -> None:
-        """Say what is to be forgotten, loudly where chance chose it, and note the partition in ``partition.json``."""
-        counts = self.partition.counts()
-        if self.partition.random and not self.partition.synthetic:
+        """Say what is to be forgotten, loudly where chance or a doubt is in it."""
+        partition, counts = self.partition, self.partition.counts()
+        if partition.random and not partition.synthetic:
             logger.warning(
-                f"THE REQUEST IS RANDOM: {counts['forget']} cases drawn by seed are forgotten; name yours with "
-                f"--request"
+                f"THE REQUEST IS RANDOM: {counts['forget']} cases drawn by seed are forgotten; "
+                "name yours with --request"
             )
-        logger.info(
-            ", ".join(f"{count} {name}" for name, count in counts.items()) + f" cases of '{self.partition.name}'"
-        )
-        rows = {case["id"]: row for row, case in enumerate((*self.partition.training, *self.partition.never_trained))}
+        if partition.never_trained_named:
+            logger.warning(
+                f"{partition.never_trained_named} of the {partition.named} cases that the request names were never "
+                "trained on: there is nothing to forget of them; they are left out of the audit"
+            )
+        if partition.split_drawn and self.setting("teacher_checkpoint") is not None:
+            logger.warning(
+                "THE SPLIT IS A GUESS: the set does not say which cases were never trained on, so a fifth was drawn. "
+                "If the teacher was trained on these, every figure of 'reference' and 'unseen' is wrong. Give a column "
+                "'split'."
+            )
+        named = f" ({partition.named} named, the others of their groups)" if partition.named else ""
+        counted = [f"{count} {name}{named if name == 'forget' else ''}" for name, count in counts.items()]
+        logger.info(f"{', '.join(counted)} cases of '{partition.name}'")
+
+    def write_partition(self) -> None:
+        """Write ``partition.json``: subset, salted hash and row in the datalists of every case."""
         subsets = {
             name: [
-                {"id": hash_identifier(case["id"], self.folder.salt), "row": rows[case["id"]]}
+                {"id": hash_identifier(case["id"], self.folder.salt), "row": case["row"]}
                 for case in self.partition.subset(name)
             ]
             for name in SUBSETS
         }
-        self.folder.write_json("partition.json", {"schema": 1, **counts, "subsets": subsets})
+        self.folder.write_json("partition.json", {"schema": 1, **self.partition.counts(), "subsets": subsets})
 
     def setting(self, key: str) -> Any:
         """Return the value of an overridable key."""
@@ -98,39 +130,46 @@ class Session:
         """Build a component of the config, or return it where it is built already."""
         return self.parser.get_parsed_content(name)
 
-    def run(
-        self,
-        phase: str,
-        *,
-        roots: Sequence[str],
-        inputs: dict[str, Any],
-        files: Sequence[str],
-        work: Callable[[], dict[str, Any]],
-    ) -> None:
+    def fingerprint(self, plan: Plan) -> str:
+        """Digest of all that the result of a phase depends on."""
+        config = config_closure(self.parser, plan.roots, NOT_INPUTS)
+        version = monai_unlearn.__version__
+        return digest({"config": config, "seed": self.setting("seed"), "version": version, **plan.inputs})
+
+    def run(self, plan: Plan, work: Callable[[], dict[str, Any]]) -> None:
         """Run a phase, or say in one line that its result stands.
 
         Args:
-            phase: run id.
-            roots: ids of the config that the phase builds.
-            inputs: what else its result depends on.
-            files: what it writes, relative to the output folder.
+            plan: the phase.
             work: does it; returns figures to be recorded. Its start is seeded.
         """
-        config = config_closure(self.parser, roots, NOT_INPUTS)
-        fingerprint = digest({"config": config, "seed": self.setting("seed"), **inputs})
-        if self.setting("resume") and self.folder.stands(phase, fingerprint):
+        fingerprint = self.fingerprint(plan)
+        if self.setting("resume") and self.folder.stands(plan.phase, fingerprint):
             logger.info(
-                f"{phase}: stands already in '{self.folder.path}', nothing to do (--resume False does it again)"
+                f"{plan.phase}: stands already in '{self.folder.path}', nothing to do (--resume False does it again)"
             )
             return
-        self.folder.claim(files)
-        logger.info(f"{phase}: begins")
+        self.folder.claim(plan.files)
+        logger.info(f"{plan.phase}: begins")
         set_determinism(self.setting("seed"))
         start = time.perf_counter()
         figures = work()
         seconds = time.perf_counter() - start
-        self.folder.record(phase, fingerprint=fingerprint, files=files, seconds=seconds, **figures)
-        logger.info(f"{phase}: done in {seconds:.0f} s")
+        self.folder.record(plan.phase, fingerprint=fingerprint, files=plan.files, seconds=seconds, **figures)
+        logger.info(f"{plan.phase}: done in {seconds:.0f} s")
+
+    def require(self, plan: Plan) -> None:
+        """Make sure that the result of an earlier phase is there and answers to the present request and settings.
+
+        Raises:
+            ValueError: if it is not; the message names the run id that makes it.
+        """
+        self.folder.result(plan.phase)
+        if not self.folder.stands(plan.phase, self.fingerprint(plan)):
+            raise ValueError(
+                f"the result of '{plan.phase}' in '{self.folder.path}' was made from another request, other settings "
+                f"or other files; run it again (the run id '{plan.phase}' or 'run'), or give what it was made from"
+            )
 
     def case_digest(self, *subsets: str) -> str:
         """Digest of the cases of some subsets, in order."""
@@ -148,25 +187,47 @@ class Session:
         Raises:
             ValueError: if none was given and none was trained.
         """
-        given = self.setting("teacher_checkpoint")
-        if given is not None:
-            return str(given)
-        self.folder.result("teaching")
-        return str(self.folder / "teacher/model.pt")
+        if self.setting("teacher_checkpoint") is None:
+            self.folder.result("teaching")
+        return str(self.build("teacher_path"))
 
     @property
     def teacher_digest(self) -> str:
         """SHA-256 of the teacher's checkpoint."""
         return sha256_of(self.teacher_path)
 
-    def _check_inputs(self) -> None:
+    def _check_inputs(self, network: nn.Module) -> None:
         self.folder.refuse_foreign(RESULTS)
+        ours = {(self.folder / name).resolve() for name in RESULTS}
+        for key in ("teacher_checkpoint", "oracle"):
+            path = self.setting(key)
+            if path is None or (key, path) == ("oracle", "train"):
+                continue
+            if key == "teacher_checkpoint" and Path(path).resolve() in ours:
+                raise ValueError(
+                    f"the teacher '{path}' would be overwritten by this run's own; choose another output_dir"
+                )
+            load_weights(copy.deepcopy(network), path)
+        if "example_input" in self.parser:
+            trace_layers(copy.deepcopy(network).cpu(), self.build("example_input"))
         cases = (*self.partition.training, *self.partition.never_trained)
         known = files_digest(cases, self.folder.salt) if all(_exist(case) for case in cases) else ""
         checked = self.folder.phases.get("checking", {}).get("fingerprint")
         if not known or checked != known:
             check_pictures(cases)
             self.folder.record("checking", fingerprint=known, files=())
+        self.folder.claim(("partition.json", "metrics.csv"))
+
+
+@contextmanager
+def closing_handlers(handlers: Iterable[object]) -> Iterator[None]:
+    """Close every handler that can be closed at the end of a block: MONAI's TensorBoard handlers lose lines else."""
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            if callable(close := getattr(handler, "close", None)):
+                close()
 
 
 def peak_memory_bytes() -> int:

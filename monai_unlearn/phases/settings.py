@@ -5,13 +5,16 @@ from __future__ import annotations
 import difflib
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from monai.bundle import ConfigParser
+from monai.bundle.reference_resolver import ReferenceResolver
 
 from monai_unlearn.engines import SCOPES
 from monai_unlearn.phases.boundary import calling_parser, one_line_errors
+from monai_unlearn.phases.fingerprint import references_in
 
 __all__ = ["ERASURES", "SETTINGS", "check_settings"]
 
@@ -39,22 +42,35 @@ def check_settings() -> None:
 
 def normalise_settings(parser: ConfigParser) -> None:
     """Check and normalise the settings of a parser in place; see :func:`check_settings`."""
-    for key, value in parser.get().items():
-        # components and expressions are the config's own; a plain value that is no setting is an override that went
-        # astray
-        if key not in SETTINGS and key not in OWN_KEYS and not _is_component(value):
+    _refuse_the_config_dump(parser)
+    known = {*SETTINGS, *OWN_KEYS, *ENTRIES, *_referred_to(parser.get())}
+    for key in parser.get():
+        if key not in known:  # nobody reads it: an override that went astray
             nearest = difflib.get_close_matches(key, SETTINGS, n=1, cutoff=0.5)
             raise ValueError(
                 f"there is no setting '{key}'; "
                 + (f"did you mean '{nearest[0]}'?" if nearest else f"the settings are {', '.join(SETTINGS)}.")
             )
-    for key, check in SETTINGS.items():
+    for key, check in {**SETTINGS, "erasure": _choice(*parser.get("erase#erasures", ERASURES))}.items():
         if key in parser and not _is_made(parser[key]):
             parser[key] = check(key, parser[key])
 
 
-def _is_component(value: Any) -> bool:
-    return isinstance(value, (dict, list)) or _is_made(value)
+def _referred_to(config: dict[str, Any]) -> set[str]:
+    return {ReferenceResolver.split_id(reference)[0] for reference in references_in(config)}
+
+
+def _refuse_the_config_dump(parser: ConfigParser) -> None:
+    """MONAI's tracking writes the config to a file, the ids of the request in the clear; it has done so by now."""
+    dump = parser.get("save_execute_config")
+    if not dump:
+        return
+    for path in Path(str(parser.get("output_dir"))).glob("config_*.json"):
+        path.unlink()
+    raise ValueError(
+        "'--tracking' makes MONAI write the whole config, with the ids of the request, in the clear to output_dir "
+        "(removed); add --save_execute_config False"
+    )
 
 
 def _is_made(value: Any) -> bool:
@@ -122,9 +138,10 @@ def _device(key: str, value: Any) -> torch.device:
         device = torch.device(value)
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"'{key}' is a torch device such as cpu or cuda:0, got {value!r}") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(
-            f"'{key}' is {value!r} but torch {torch.__version__} sees no CUDA device here; use --device cpu"
+            f"'{key}' is {value!r} but torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices here; "
+            "use --device cpu"
         )
     return device
 
@@ -137,7 +154,7 @@ SETTINGS: dict[str, Callable[[str, Any], Any]] = {
     "output_dir": _text,
     "teacher_checkpoint": _optional(_text),
     "device": _device,
-    "image_size": _integer(8),
+    "image_size": _integer(16),
     "max_cases": _optional(_integer(4)),
     "scope": _choice(*SCOPES),
     "erasure": _choice(*ERASURES),
@@ -152,5 +169,10 @@ SETTINGS: dict[str, Callable[[str, Any], Any]] = {
 TRACKING_KEYS = ("tracking_uri", "experiment_name", "run_name", "save_execute_config", "is_not_rank0")
 """What MONAI puts into a config that is run with ``--tracking``."""
 
+ENTRIES = (
+    *("imports", "initialize", "finalize", "_meta_", "run", "teaching", "retraining", "erasing", "restoring"),
+    *("auditing", "releasing", "train", "validate", "erase", "restore", "audit"),
+)
+"""Keys that MONAI or the phases read by name."""
 OWN_KEYS = ("bundle_root", "bundle", "recipe_phase", *TRACKING_KEYS)
 """Plain values that a config may hold beside the settings."""

@@ -10,8 +10,7 @@ from monai.bundle import ConfigParser
 from torch.utils.data import Subset
 
 from monai_unlearn.files import save_tensors
-from monai_unlearn.networks import load_weights
-from monai_unlearn.phases.session import Session
+from monai_unlearn.phases.session import Plan, Session, closing_handlers
 
 __all__ = ["retrain_oracle", "train_teacher"]
 
@@ -24,17 +23,11 @@ def train_teacher(session: Session) -> None:
     """Train the teacher by the recipe in ``train#…``, unless ``teacher_checkpoint`` gives one."""
     given = session.setting("teacher_checkpoint")
     if given is not None:
-        load_weights(copy.deepcopy(session.build("network_def")), given)
         logger.info(f"teaching: the teacher is '{given}', nothing to train")
         return
     logger.info("teaching: no teacher_checkpoint is given, so a teacher is trained here")
-    session.run(
-        "teaching",
-        roots=RECIPE,
-        inputs={"cases": session.training_digest},
-        files=["teacher/model.pt"],
-        work=lambda: _train(session, session.parser, "teacher/model.pt", session.partition.counts()),
-    )
+    plan = Plan(phase="teaching", roots=RECIPE, inputs={"cases": session.training_digest}, files=["teacher/model.pt"])
+    session.run(plan, lambda: _train(session, session.parser, "teacher/model.pt"))
 
 
 def retrain_oracle(session: Session) -> None:
@@ -42,20 +35,22 @@ def retrain_oracle(session: Session) -> None:
 
     The recipe is the same config with ``train#dataset`` replaced by its retain cases.
     """
-    session.run(
-        "retraining",
-        roots=RECIPE,
-        inputs={"cases": session.case_digest("retain")},
-        files=["oracle/model.pt"],
-        work=lambda: _train(session, _without_forget_cases(session), "oracle/model.pt", session.partition.counts()),
+    if session.setting("teacher_checkpoint") is not None:
+        logger.warning(
+            "retraining: the oracle is trained by this bundle's recipe; was your teacher trained by it, too?"
+        )
+    plan = Plan(
+        phase="retraining", roots=RECIPE, inputs={"cases": session.case_digest("retain")}, files=["oracle/model.pt"]
     )
+    session.run(plan, lambda: _train(session, _without_forget_cases(session), "oracle/model.pt"))
 
 
-def _train(session: Session, parser: ConfigParser, name: str, counts: dict[str, int]) -> dict[str, Any]:
+def _train(session: Session, parser: ConfigParser, name: str) -> dict[str, Any]:
     trainer = parser.get_parsed_content("train#trainer")
-    trainer.run()
+    with closing_handlers(parser.get_parsed_content("train#handlers")):
+        trainer.run()
     save_tensors(session.folder / name, trainer.network.state_dict())
-    return {"epochs": trainer.state.epoch, "cases": counts}
+    return {"epochs": trainer.state.epoch}
 
 
 def _without_forget_cases(session: Session) -> ConfigParser:

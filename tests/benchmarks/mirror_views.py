@@ -2,7 +2,8 @@
 
     python tests/benchmarks/mirror_views.py --data ../shared/data/isic2018
 
-reads the teachers and oracles that ``isic_quality.py`` left and writes ``docs/benchmarks/mirror_views.json`` and ``.md``.
+reads the teachers and oracles that ``isic_quality.py`` left (by default in ``./unlearned/isic_quality``) and writes
+``docs/benchmarks/mirror_views.json`` and ``.md``.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def main() -> None:
     arguments = parser.parse_args()
     seeds = {seed: compare(arguments, seed) for seed in arguments.seeds}
     lines = [
-        "| cases | seed | IoU: teacher | mirrored | oracle | rank correlation with the oracle's losses: teacher | mirrored |",
+        "| cases | seed | IoU: teacher | mirrored | oracle | correlation with the oracle: teacher | mirrored |",
         "|---|---|---|---|---|---|---|",
     ]
     for name in ("forget", "reference"):

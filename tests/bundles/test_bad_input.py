@@ -33,7 +33,7 @@ def refused(message: str, run_id: str = "run", **settings: Any) -> None:
         ({"dataset_dir": "nowhere"}, "nowhere does not hold ISIC 2018.*monai_unlearn download"),
         ({"group_by": "patient"}, "'patient', which the datalist lacks"),
         ({"teacher_checkpoint": "nowhere.pt"}, "nowhere.pt"),
-        ({"oracle": "nowhere.pt"}, "cannot find the oracle 'nowhere.pt'"),
+        ({"oracle": "nowhere.pt"}, r"nowhere\.pt"),
         ({"device": "tpu9"}, "'device' is a torch device"),
         ({"rank": 0}, "'rank' is a whole number of at least 1"),
         ({"resume": "perhaps"}, "'resume' is true or false"),
@@ -41,6 +41,7 @@ def refused(message: str, run_id: str = "run", **settings: Any) -> None:
 )
 def test_a_wrong_setting_is_named(small: dict[str, Any], settings: dict[str, Any], message: str) -> None:
     refused(message, **{**small, **settings})
+    assert not (Path(small["output_dir"]) / "teacher").exists()
 
 
 def test_a_truncated_image_is_named_before_anything_is_trained(small: dict[str, Any], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from monai.networks.nets import UNet
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from monai_unlearn.data import SUBSETS
 from monai_unlearn.networks import load_adapter
@@ -76,8 +77,10 @@ def test_a_run_leaves_what_the_contract_names(finished: Path, name: str) -> None
     assert (finished / name).stat().st_size > 0
 
 
-def test_tensorboard_events_are_written(finished: Path) -> None:
-    assert list(finished.glob("events.out.tfevents.*"))
+def test_tensorboard_holds_the_loss_of_every_epoch_of_erase(finished: Path) -> None:
+    events = EventAccumulator(str(finished))
+    events.Reload()
+    assert [len(events.Scalars(name)) for name in ("loss", "calibrate_view", "supervised")] == [2, 2, 2]
 
 
 def test_the_merged_checkpoint_loads_strictly_into_the_original_class(finished: Path) -> None:
@@ -159,13 +162,27 @@ def test_the_phases_one_by_one_leave_the_same_weights_as_all_in_one(
 
 @pytest.mark.parametrize(
     ("run_id", "missing"),
-    [("erasing", "teaching"), ("restoring", "erasing"), ("auditing", "restoring"), ("releasing", "restoring")],
+    [("erasing", "teaching"), ("restoring", "erasing"), ("auditing", "erasing"), ("releasing", "erasing")],
 )
 def test_a_phase_without_what_it_needs_names_the_run_id_that_makes_it(
-    pictures: Path, tmp_path: Path, run_id: str, missing: str
+    finished: Path, pictures: Path, tmp_path: Path, run_id: str, missing: str
 ) -> None:
+    settings = settings_for(pictures, tmp_path / "out")
+    if missing != "teaching":
+        settings["teacher_checkpoint"] = str(finished / "teacher/model.pt")
     with pytest.raises(SystemExit, match=f"no result of '{missing}'"):
-        run_bundle(run_id, **settings_for(pictures, tmp_path / "out"))
+        run_bundle(run_id, **settings)
+
+
+@pytest.mark.parametrize("run_id", ["restoring", "auditing", "releasing"])
+@pytest.mark.parametrize("other", [{"request": ["case_05"]}, {"rank": 3}, {"erasure": "suppress"}, {"seed": 1}])
+def test_a_phase_refuses_a_result_that_was_made_from_something_else(
+    finished: Path, pictures: Path, tmp_path: Path, run_id: str, other: dict[str, Any]
+) -> None:
+    out = shutil.copytree(finished, tmp_path / "out")
+    teacher = str(shutil.copy(out / "teacher/model.pt", tmp_path / "teacher.pt"))
+    with pytest.raises(SystemExit, match="was made from another request, other settings or other files"):
+        run_bundle(run_id, **settings_for(pictures, out) | {"teacher_checkpoint": teacher} | other)
 
 
 def test_a_given_teacher_is_used_and_left_as_it_is(finished: Path, pictures: Path, tmp_path: Path) -> None:
@@ -182,9 +199,9 @@ def test_a_given_teacher_is_used_and_left_as_it_is(finished: Path, pictures: Pat
 def test_all_weights_learn_at_scope_weights_and_no_adapter_is_released(
     finished: Path, pictures: Path, tmp_path: Path
 ) -> None:
+    out = shutil.copytree(finished, tmp_path / "out")  # with the adapter of an earlier release
     teacher = finished / "teacher/model.pt"
-    run_bundle("run", **settings_for(pictures, tmp_path / "out"), teacher_checkpoint=str(teacher), scope="weights")
-    out = tmp_path / "out"
+    run_bundle("run", **settings_for(pictures, out), teacher_checkpoint=str(teacher), scope="weights")
     audit = json.loads((out / "audit.json").read_text())
     assert (audit["grade"], audit["reversible"]) == ("permanent", None)
     assert not (out / "adapter").exists()
@@ -192,3 +209,28 @@ def test_all_weights_learn_at_scope_weights_and_no_adapter_is_released(
     assert list(taught) == list(learnt)
     assert all(torch.equal(taught[key], learnt[key]) for key in taught if "running" in key)
     assert not torch.equal(taught["model.0.conv.unit0.conv.weight"], learnt["model.0.conv.unit0.conv.weight"])
+
+
+def test_the_report_of_images_that_the_network_trained_on_with_augmentation_is_of_the_images_as_they_are(
+    finished: Path, pictures: Path, tmp_path: Path
+) -> None:
+    settings = settings_for(pictures, tmp_path / "out") | {
+        "teacher_checkpoint": str(finished / "teacher/model.pt"),
+        "train#random_transforms": [
+            {"_target_": "monai.transforms.RandFlipd", "keys": ["image", "label"], "prob": 1.0, "spatial_axis": 0}
+        ],
+    }
+    run_bundle("run", **settings)
+    plain, augmented = (json.loads((out / "audit.json").read_text()) for out in (finished, tmp_path / "out"))
+    assert plain["models"]["teacher"] == augmented["models"]["teacher"]
+    assert plain["models"]["student"] == augmented["models"]["student"]
+
+
+def test_the_log_keeps_the_reason_of_a_failure_without_naming_the_case(pictures: Path, tmp_path: Path) -> None:
+    settings = settings_for(pictures, tmp_path / "out") | {"image_size": 32, "train#trainer#max_epochs": "$case_05"}
+    with pytest.raises(RuntimeError):
+        run_bundle("teaching", **settings)
+    log = (tmp_path / "out" / "run.log").read_text()
+    assert "the run ended with an error" in log
+    assert "NameError" in log
+    assert "case_05" not in log

@@ -14,7 +14,7 @@ from monai.inferers import SimpleInferer
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from monai_unlearn.engines import UnlearningTrainer, restore_parameters
+from monai_unlearn.engines import MirrorView, UnlearningTrainer, restore_parameters
 from monai_unlearn.losses import SupervisedTerm
 from monai_unlearn.networks import adapters_off, inject_lora, lora_parameters, merge_adapters
 from tests.engines.example import Depth, Height, Recorder, SquaredGap, adapted_student, cases, plain_network, trainer_of
@@ -347,7 +347,7 @@ def test_a_layer_that_the_forward_does_not_reach_is_named_after_the_first_step()
 
     student = inject_lora(Detour(), rank=1, dropout=0.0, head=None)  # without example_input: every layer is adapted
     trainer = trainer_of(student, cases(8, forget=2), optimizer=torch.optim.SGD(lora_parameters(student), lr=0.1))
-    with pytest.raises(RuntimeError, match=r"2 trained parameters got no gradient.*unused\.lora_A\.default\.weight"):
+    with pytest.raises(ValueError, match=r"2 trained parameters got no gradient.*unused\.lora_A\.default\.weight"):
         trainer.run()
     assert trainer.state.iteration == 1
 
@@ -383,3 +383,30 @@ def test_a_term_that_needs_a_teacher_is_refused_where_there_is_none():
 def test_a_misspelt_argument_is_refused():
     with pytest.raises(TypeError, match="epoch_lenght"):
         trainer_of(adapted_student(), cases(4, forget=1), epoch_lenght=3)
+
+
+def test_locality_terms_compare_student_and_teacher_on_a_mirror_image_of_the_forget_cases():
+    items, student = cases(4, forget=2), adapted_student(learned=0.5)
+    seen = []
+
+    class Recorded(SquaredGap):
+        def forward(self, inputs):
+            seen.append(inputs)
+            return super().forward(inputs)
+
+    view = MirrorView(axes=(-1,), swapped=True)
+    trainer = trainer_of(student, items, erasure=None, locality={"near": Recorded()}, views=[view])
+    trainer.run()
+    mirrored = view.apply(torch.stack([item["image"] for item in items if item["forget"]]))
+    taught = plain_network().eval()(mirrored)
+    first = seen[0]
+    assert first.ids == tuple(item["id"] for item in items if item["forget"])
+    assert torch.allclose(first.teacher, taught, atol=1e-6)
+    assert first.student.requires_grad
+    assert not torch.allclose(first.student, taught)
+    assert trainer.state.metrics["near"] > 0
+
+
+def test_locality_without_views_is_refused():
+    with pytest.raises(ValueError, match="'locality' needs 'views'"):
+        trainer_of(adapted_student(), cases(4, forget=2), locality={"near": SquaredGap()})

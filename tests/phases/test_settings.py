@@ -29,7 +29,7 @@ TABLE: dict[str, tuple[list[tuple[Any, Any]], list[Any]]] = {
         [("cpu", torch.device("cpu")), (torch.device("cpu"), torch.device("cpu"))],
         ["gpu", "", "none", None, ["cpu"], {"a": 1}],
     ),
-    "image_size": ([(8, 8), (128, 128)], [7, 0, -1, 128.0, "128", True, None, "none", [128], {"a": 1}]),
+    "image_size": ([(16, 16), (128, 128)], [15, 0, -1, 128.0, "128", True, None, "none", [128], {"a": 1}]),
     "max_cases": ([(4, 4), (800, 800), *((word, None) for word in NOTHING)], [3, 0, 10.0, "800", True, [800]]),
     "scope": ([("adapters", "adapters"), ("weights", "weights")], ["Adapters", "", "none", None, True, ["adapters"]]),
     "erasure": ([("suppress", "suppress"), ("calibrate", "calibrate")], ["calibrated", None, False, ["suppress"]]),
@@ -79,7 +79,7 @@ def test_a_setting_refuses_by_name(key, given):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
 def test_a_device_that_is_not_there_is_refused_with_the_one_that_is():
-    with pytest.raises(ValueError, match="sees no CUDA device here; use --device cpu"):
+    with pytest.raises(ValueError, match="sees 0 CUDA devices here; use --device cpu"):
         normalised(device="cuda:0")
 
 
@@ -128,7 +128,7 @@ def config_with(**settings: Any) -> dict[str, Any]:
     return {
         "imports": ["$import monai_unlearn"],
         "initialize": ["$monai_unlearn.phases.check_settings()"],
-        "run": ["$None"],
+        "run": ["$@seen"],
         "seen": "$(@oracle, @resume, @max_cases)",
         **settings,
     }
@@ -155,8 +155,15 @@ def test_a_run_with_monais_tracking_is_not_taken_for_a_misspelt_one(monkeypatch,
     config = config_with(oracle="None", resume=True, max_cases=8, bundle_root=str(tmp_path), output_dir=str(tmp_path))
     config["train"] = {"trainer": {"train_handlers": []}, "handlers": []}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    workflow = ConfigWorkflow(
-        config_file=str(tmp_path / "config.json"), logging_file=False, tracking="mlflow", workflow_type="train"
-    )
+    arguments = {
+        "config_file": str(tmp_path / "config.json"),
+        "logging_file": False,
+        "tracking": "mlflow",
+        "workflow_type": "train",
+    }
+    with pytest.raises(SystemExit, match=r"the ids of the request, in the clear.*--save_execute_config False"):
+        ConfigWorkflow(**arguments).initialize()
+    assert not list(tmp_path.glob("config_*.json"))
+    workflow = ConfigWorkflow(**arguments, save_execute_config=False)
     workflow.initialize()
     assert workflow.parser.get_parsed_content("seen") == (None, True, 8)
