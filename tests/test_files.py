@@ -3,8 +3,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import resource
 import stat
+from pathlib import Path
 
 import pytest
 import torch
@@ -64,18 +64,16 @@ def test_a_full_disk_is_said_with_the_path(tmp_path):
     assert path.read_text() == "old"
 
 
-@pytest.fixture
-def tiny_disk():
-    """Let no file grow beyond a kilobyte: the system itself then says so in the middle of writing."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_a_checkpoint_that_does_not_fit_the_disk_is_said_with_its_path(tmp_path, tiny_disk):
+def test_a_checkpoint_that_does_not_fit_the_disk_is_said_with_its_path(tmp_path, monkeypatch):
     """Given a path, ``torch.save`` would raise a RuntimeError about its archive."""
-    with pytest.raises(ValueError, match=rf"cannot write {tmp_path}/model\.pt: File too large"):
+
+    def fill_the_disk(path, content):
+        with path.open("wb") as file:
+            file.write(content[:1024])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", fill_the_disk)
+    with pytest.raises(ValueError, match=rf"cannot write {tmp_path}/model\.pt: No space left on device"):
         save_tensors(tmp_path / "model.pt", {"weight": torch.zeros(100_000)})
     assert os.listdir(tmp_path) == []
 
