@@ -72,6 +72,8 @@ def _draw_phase(axes: Axes, phase: str, lines: dict[str, dict[int, float]], term
         axes.set_yscale("log")
     axes.set(title=phase, xlabel="epoch", ylabel="loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(every := {epoch for line in lines.values() for epoch in line}) == 1:  # a point has no range of its own
+        axes.set(xlim=(min(every) - 1, min(every) + 1), xticks=sorted(every))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     # Below the panel, where it hides no line.

@@ -116,17 +116,17 @@ def table(seeds: dict[int, dict[str, Any]]) -> str:
         return mean if len(known) == 1 else f"{mean} ± {statistics.stdev(known):.3f}"
 
     lines = [
-        "| | forget IoU | retain IoU | unseen IoU | attack AUC | s per epoch | s in all |",
-        "|---|---|---|---|---|---|---|",
+        "| | seeds | forget IoU | retain IoU | unseen IoU | attack AUC | s per epoch | s in all |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for model in ("teacher", "oracle", "published", *ERASURES):
-        rows = [of_seed[model] for of_seed in seeds.values()]
+        rows = [of_seed[model] for of_seed in seeds.values() if model in of_seed]
         cells = [cell([row["iou"].get(name) for row in rows]) for name in ("forget", "retain", "unseen")]
         cells.append(cell([row.get("auc") for row in rows]))
         for key in ("seconds_per_epoch", "seconds"):
             known = [row[key] for row in rows if key in row]
             cells.append(f"{statistics.mean(known):.1f}" if known else "–")
-        lines.append(f"| {model} | {' | '.join(cells)} |")
+        lines.append(f"| {model} | {len(rows)} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
