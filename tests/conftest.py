@@ -13,6 +13,11 @@ REAL_DATA = Path(os.environ.get("MONAI_UNLEARN_DATA", Path(__file__).parents[2] 
 torch.set_num_threads(1)  # the tests are tiny; two threads that wait for each other on a busy machine are slow
 
 
+@pytest.fixture(autouse=True)
+def _reproducible() -> None:
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def isic_dir() -> Path:
     folder = REAL_DATA / "isic2018"

@@ -39,12 +39,11 @@ def run_bundle(run_id: str, config_file: Any = None, **settings: Any) -> None:
     workflow.finalize()
 
 
-@pytest.fixture
-def small(pictures: Path, tmp_path: Path) -> dict[str, Any]:
+def settings_for(pictures: Path, out: Path) -> dict[str, Any]:
     """Settings of a run of a few seconds on 24 tiny pictures."""
     return {
         "dataset_dir": str(pictures),
-        "output_dir": str(tmp_path / "out"),
+        "output_dir": str(out),
         "device": "cpu",
         "image_size": 32,
         "request": 0.2,
@@ -56,3 +55,9 @@ def small(pictures: Path, tmp_path: Path) -> dict[str, Any]:
         "erase#sampler#batch_size": 4,
         "erase#sampler#forget_per_batch": 1,
     }
+
+
+@pytest.fixture
+def small(pictures: Path, tmp_path: Path) -> dict[str, Any]:
+    """Settings of a run that leaves its results in ``tmp_path / "out"``."""
+    return settings_for(pictures, tmp_path / "out")

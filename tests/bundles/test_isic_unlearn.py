@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from monai_unlearn.data import SUBSETS
 from monai_unlearn.networks import load_adapter
 
-from .conftest import run_bundle
+from .conftest import run_bundle, settings_for
 
 SKIPPED = "stands already"
 
@@ -37,23 +37,6 @@ def finished(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("finished") / "out"
     run_bundle("run", **settings_for(pictures, out), oracle="train")
     return out
-
-
-def settings_for(pictures: Path, out: Path) -> dict[str, Any]:
-    return {
-        "dataset_dir": str(pictures),
-        "output_dir": str(out),
-        "device": "cpu",
-        "image_size": 32,
-        "request": 0.2,
-        "rank": 2,
-        "network_def#channels": [4, 8],
-        "network_def#strides": [2],
-        "train#trainer#max_epochs": 2,
-        "erase#trainer#max_epochs": 2,
-        "erase#sampler#batch_size": 4,
-        "erase#sampler#forget_per_batch": 1,
-    }
 
 
 @pytest.mark.parametrize(
