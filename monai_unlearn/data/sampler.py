@@ -21,6 +21,9 @@ class ForgetRetainSampler(DistributedSampler):
     * ``alternate``: one pass over the retain cases, then one over the forget cases, never mixed in a block
       (the schedule of Erase to Retain).
 
+    Cases that an earlier request had forgotten (``held``) count among the retain cases here. Where there is neither, as
+    in a class request that every case answers to, an epoch is one pass over the forget cases alone.
+
     All blocks are full: the last one of a pass is filled up from the beginning of the same pass, so that every process
     of a distributed run takes the same number of steps. Use it as ``sampler`` with ``shuffle: false`` and the same
     ``batch_size``, one case per index; the epoch is set by MONAI's engines, or by :meth:`set_epoch`.
@@ -67,14 +70,13 @@ class ForgetRetainSampler(DistributedSampler):
             )
         if retain_per_epoch is not None and retain_per_epoch < 1:
             raise ValueError(f"'retain_per_epoch' is a positive number of cases or none, got {retain_per_epoch}")
-        for name, indices in (("forget", dataset.forget_indices), ("retain", dataset.retain_indices)):
-            if not indices:
-                raise ValueError(f"the dataset has no {name} case; check the request")
+        if not dataset.forget_indices:
+            raise ValueError("the dataset has no forget case; check the request")
         self.batch_size = batch_size
         self.forget_per_batch = forget_per_batch
-        self.mode = mode
         self.forget_indices = torch.tensor(dataset.forget_indices)
-        self.retain_indices = torch.tensor(dataset.retain_indices)
+        self.retain_indices = torch.tensor(sorted((*dataset.retain_indices, *dataset.held_indices)), dtype=torch.long)
+        self.mode = mode if len(self.retain_indices) else "alternate"
         self.retain_count = min(retain_per_epoch or len(self.retain_indices), len(self.retain_indices))
 
     def __len__(self) -> int:
@@ -84,6 +86,7 @@ class ForgetRetainSampler(DistributedSampler):
         return sum(
             self._blocks(count, self.batch_size) * self.batch_size
             for count in (self.retain_count, len(self.forget_indices))
+            if count
         )
 
     def __iter__(self) -> Iterator[int]:
@@ -91,7 +94,7 @@ class ForgetRetainSampler(DistributedSampler):
         retain = self.retain_indices[torch.randperm(len(self.retain_indices), generator=generator)][: self.retain_count]
         if self.mode == "alternate":
             forget = self.forget_indices[torch.randperm(len(self.forget_indices), generator=generator)]
-            for indices in (retain, forget):
+            for indices in filter(len, (retain, forget)):
                 yield from self._blocks_of(indices, self.batch_size).flatten().tolist()
             return
         retain_blocks = self._blocks_of(retain, self.batch_size - self.forget_per_batch)

@@ -13,7 +13,7 @@ __all__ = ["TaggedDataset"]
 
 
 class TaggedDataset(Dataset[Any]):
-    """Add ``id`` and ``forget`` to every item of a dataset, whatever its transforms return.
+    """Add ``id``, ``forget`` and ``held`` to every item of a dataset, whatever its transforms return.
 
     Items that are lists of dictionaries (``RandCropByPosNegLabeld`` and its kin) are tagged crop by crop.
 
@@ -22,12 +22,21 @@ class TaggedDataset(Dataset[Any]):
             ``data`` of dictionaries that names its cases in order.
         forget_ids: ids of the cases to forget.
         ids: id of every item of ``dataset``; taken from ``dataset.data`` where ``None``.
+        held_ids: ids of cases that an earlier request had forgotten: they are held as the teacher has them now, and
+            their labels teach nothing.
 
     Raises:
         ValueError: if the ids are missing, are not as many as the items, or do not hold every one of ``forget_ids``.
     """
 
-    def __init__(self, *, dataset: Dataset[Any], forget_ids: Collection[str], ids: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        dataset: Dataset[Any],
+        forget_ids: Collection[str],
+        ids: Sequence[str] | None = None,
+        held_ids: Collection[str] = (),
+    ) -> None:
         if ids is None:
             datalist = getattr(dataset, "data", None)
             if not isinstance(datalist, Sequence) or not all(isinstance(item, dict) for item in datalist):
@@ -44,15 +53,20 @@ class TaggedDataset(Dataset[Any]):
         self.dataset = dataset
         self.ids = tuple(ids)
         self.forget_indices = tuple(index for index, name in enumerate(self.ids) if name in forget_ids)
-        self.retain_indices = tuple(index for index, name in enumerate(self.ids) if name not in forget_ids)
-        self._forget = frozenset(self.forget_indices)
+        self.held_indices = tuple(
+            index for index, name in enumerate(self.ids) if name in held_ids and name not in forget_ids
+        )
+        self._forget, self._held = frozenset(self.forget_indices), frozenset(self.held_indices)
+        self.retain_indices = tuple(
+            index for index in range(len(self.ids)) if index not in self._forget and index not in self._held
+        )
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> Any:
         item = self.dataset[index]
-        tags = {"id": self.ids[index], "forget": index in self._forget}
+        tags = {"id": self.ids[index], "forget": index in self._forget, "held": index in self._held}
         if isinstance(item, list):
             return [{**crop, **tags} for crop in item]
         return {**item, **tags}

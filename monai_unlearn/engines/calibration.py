@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 from monai.data import DataLoader
+from monai.inferers import Inferer
 from torch.utils.data import Dataset, Subset
 
 from monai_unlearn.engines.inference import CaseBatch, predict_cases
@@ -30,6 +31,7 @@ class CalibrationTargets:
         views: views of the forget cases, which a :class:`CalibratedViewTerm` needs. A :class:`CalibratedErasureTerm`
             takes its ranks from them too; without any it ranks by the loss on the images themselves.
         batch_size: cases per forward pass.
+        inferer: how whole images are seen, where training sees crops: a sliding window. ``None``: as in training.
 
     Raises:
         ValueError: if there is no term, their loss functions differ, or a :class:`CalibratedViewTerm` gets no views.
@@ -43,6 +45,7 @@ class CalibrationTargets:
         reference: Dataset[Any],
         views: Sequence[MirrorView] = (),
         batch_size: int = 32,
+        inferer: Inferer | None = None,
     ) -> None:
         if not terms or any(term.loss_function is not terms[0].loss_function for term in terms):
             raise ValueError(
@@ -55,6 +58,7 @@ class CalibrationTargets:
         self.reference = reference
         self.views = tuple(views) or (MirrorView(axes=()),)
         self.batch_size = batch_size
+        self.inferer = inferer
 
     def attach(self, engine: Engine) -> None:
         """Register the handler at the start of the run."""
@@ -69,7 +73,11 @@ class CalibrationTargets:
         reference_losses = torch.stack(list(reference.values()))
         for term in self.terms:
             if isinstance(term, CalibratedViewTerm):
-                answers = self._answer(engine, choose_views(view_losses, reference_losses).tolist())
+                chosen = choose_views(view_losses, reference_losses).tolist()
+                if term.uses_view:
+                    engine.case_views = {case: self.views[view] for case, view in zip(ids, chosen, strict=True)}
+                    continue
+                answers = self._answer(engine, chosen)
                 term.fit(list(answers), list(answers.values()))
             else:
                 term.fit(ids, view_losses.mean(dim=1), reference_losses)
@@ -93,7 +101,7 @@ class CalibrationTargets:
         return answers
 
     def _ask(self, engine: UnlearningTrainer, dataset: Dataset[Any], view: MirrorView) -> Iterator[CaseBatch]:
-        inferer = engine.inferer.inferer
+        inferer = self.inferer or engine.inferer.inferer
 
         def seen(images: torch.Tensor, network: torch.nn.Module) -> torch.Tensor:
             return view.invert(inferer(view.apply(images), network))

@@ -30,7 +30,8 @@ class UnlearningTrainer(SupervisedTrainer):
     .. math:: \sum_k w_k \frac{1}{|R|} \sum_{i \in R} \ell_k(i) + \sum_j w_j \frac{1}{|F|} \sum_{i \in F} \ell_j(i)
 
     over the retention terms :math:`k` and the erasure terms :math:`j` (Erase to Retain, the erase phase; without
-    erasure terms it is the restore phase). The unweighted mean of every term is in ``engine.state.output`` under its
+    erasure terms it is the restore phase). Cases that an earlier request had forgotten have terms of their own, which
+    hold them where the teacher, the result of that request, has them. The unweighted mean of every term is in ``engine.state.output`` under its
     name, NaN where the batch has no case for it, and its mean over the epoch so far in ``engine.state.metrics``.
 
     The teacher is the student with its adapters off. Where the student has none (scope ``weights``), give ``teacher``.
@@ -41,9 +42,13 @@ class UnlearningTrainer(SupervisedTrainer):
         network: the student.
         retention: terms for the retain cases, by name.
         erasure: terms for the forget cases, by name; empty in the restore phase.
+        hold: terms for the cases that an earlier request had forgotten, by name.
+        locality: terms that hold the student to the teacher on randomly drawn views of the forget cases, by name.
+        views: these views.
         teacher: a network for students without adapters whose terms compare with the teacher; it is frozen and moved to
             the device.
         forget_key: key of the batch that marks the cases to forget.
+        held_key: key of the batch that marks the cases an earlier request had forgotten; a batch may lack it.
         id_key: key of the batch that holds the case ids.
         inferer: MONAI inferer, for student and teacher alike.
         arguments: any other argument of :class:`monai.engines.SupervisedTrainer` except ``loss_function``.
@@ -59,22 +64,25 @@ class UnlearningTrainer(SupervisedTrainer):
         network: nn.Module,
         retention: Mapping[str, UnlearningTerm],
         erasure: Mapping[str, UnlearningTerm] | None = None,
+        hold: Mapping[str, UnlearningTerm] | None = None,
         locality: Mapping[str, UnlearningTerm] | None = None,
         views: Sequence[MirrorView] = (),
         teacher: nn.Module | None = None,
         forget_key: str = "forget",
+        held_key: str = "held",
         id_key: str = "id",
         inferer: Inferer | None = None,
         **arguments: Any,
     ) -> None:
         self.retention = dict(retention)
         self.erasure = dict(erasure or {})
+        self.hold = dict(hold or {})
         self.locality = dict(locality or {})
         self.views = tuple(views)
         if self.locality and not self.views:
             raise ValueError("'locality' needs 'views', such as monai_unlearn.engines.mirror_views(2)")
-        names = [*self.retention, *self.erasure, *self.locality]
-        terms = {**self.retention, **self.erasure, **self.locality}
+        names = [*self.retention, *self.erasure, *self.hold, *self.locality]
+        terms = {**self.retention, **self.erasure, **self.hold, **self.locality}
         taken = {name for name in names if names.count(name) > 1} | set(terms) & {str(key) for key in CommonKeys}
         if not terms or taken:
             raise ValueError(
@@ -88,7 +96,9 @@ class UnlearningTrainer(SupervisedTrainer):
             raise ValueError(
                 f"the terms {needy} compare with a teacher: inject adapters into the network or give 'teacher'"
             )
+        self.case_views: dict[str, MirrorView] = {}
         self.forget_key = forget_key
+        self.held_key = held_key
         self.id_key = id_key
         self._forward = _FrozenNormalisation(inferer or SimpleInferer())
         super().__init__(network=network, loss_function=self._unlearning_loss, inferer=self._forward, **arguments)
@@ -103,7 +113,8 @@ class UnlearningTrainer(SupervisedTrainer):
         batch, output = self.state.batch, self.state.output
         forget = torch.as_tensor(batch[self.forget_key], device=prediction.device, dtype=torch.bool)
         ids = [str(name) for name in batch[self.id_key]]
-        sides = [(self.retention, ~forget), (self.erasure, forget)]
+        held = torch.as_tensor(batch.get(self.held_key, torch.zeros(len(ids))), device=forget.device).bool() & ~forget
+        sides = [(self.retention, ~forget & ~held), (self.erasure, forget), (self.hold, held)]
         wanted = any(term.uses_teacher for terms, side in sides if bool(side.any()) for term in terms.values())
         taught = self._teacher_logits(output[CommonKeys.IMAGE]) if wanted else None
         groups = []
@@ -114,6 +125,9 @@ class UnlearningTrainer(SupervisedTrainer):
                 teacher=taught[chosen] if taught is not None else None,
                 label=label[chosen],
                 ids=tuple(ids[index] for index in chosen.tolist()),
+                view=self._view_answers(output[CommonKeys.IMAGE][chosen], [ids[index] for index in chosen.tolist()])
+                if any(term.uses_view for term in terms.values())
+                else None,
             )
             groups.append((terms, cases))
         if self.locality:
@@ -133,6 +147,17 @@ class UnlearningTrainer(SupervisedTrainer):
                 "forget): give a term for both sides, or take those cases out of the dataset"
             )
         return torch.stack(weighted).sum()
+
+    def _view_answers(self, images: torch.Tensor, ids: Sequence[str]) -> torch.Tensor | None:
+        """Ask the teacher about the view of each image that calibration chose for its case; map the answers back."""
+        if unknown := [name for name in ids if name not in self.case_views]:
+            raise ValueError(f"no view was chosen for the case {unknown[0]!r}: add CalibrationTargets to the handlers")
+        answers: dict[int, torch.Tensor] = {}
+        for view in dict.fromkeys(self.case_views[name] for name in ids):
+            rows = [row for row, name in enumerate(ids) if self.case_views[name] == view]
+            logits = view.invert(self._teacher_logits(view.apply(images[rows])))
+            answers.update(zip(rows, logits, strict=True))
+        return torch.stack([answers[row] for row in range(len(ids))]) if answers else None
 
     def _mirrored(self, cases: TermInputs, images: torch.Tensor) -> TermInputs:
         """Show student and teacher a randomly drawn view of some cases."""

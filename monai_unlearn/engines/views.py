@@ -27,7 +27,9 @@ class MirrorView:
         return (images.transpose(-1, -2) if self.swapped else images).flip(self.axes)
 
     def invert(self, images: torch.Tensor) -> torch.Tensor:
-        """Undo :meth:`apply`."""
+        """Undo :meth:`apply`; logits without spatial axes, shape ``(B, C)``, have nothing to undo."""
+        if images.ndim <= 2:
+            return images
         images = images.flip(self.axes)
         return images.transpose(-1, -2) if self.swapped else images
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 
@@ -13,6 +14,8 @@ from monai_unlearn.losses.supervised import LossFunction
 from monai_unlearn.losses.term import TermInputs, UnlearningTerm
 
 __all__ = ["CalibratedViewTerm", "choose_views"]
+
+Answers = Literal["fixed", "on_the_fly"]
 
 
 def choose_views(view_losses: torch.Tensor, reference_losses: torch.Tensor) -> torch.Tensor:
@@ -47,21 +50,34 @@ class CalibratedViewTerm(UnlearningTerm):
     cases together lie where those of the reference cases lie. Pulling at a whole answer disturbs other cases less than
     pulling at a single number (:class:`CalibratedErasureTerm`) does. Our own method.
 
-    It needs items that show the whole image in one orientation, so no random crops or flips of forget cases, and a
-    task in which mirrored images make sense. The answers are not part of ``state_dict``: call :meth:`fit` again in a
-    new process.
+    Where every item shows the whole image, always in the same way, the answers are ``"fixed"``: computed once. Where
+    items are random crops, or randomly altered, the view is chosen once per case, and the engine asks the teacher for
+    its answer to that view of the very crop at each step (``"on_the_fly"``, one forward pass more on the forget cases).
+    The task has to be one in which mirrored images make sense. The answers are not part of ``state_dict``: call
+    :meth:`fit` again in a new process.
 
     Args:
         loss_function: the task's supervised loss, by which views and reference cases are measured.
         activation: ``"sigmoid"`` or ``"softmax"``.
         weight: the term's factor in the objective (the paper's λ).
+        answers: ``"fixed"`` or ``"on_the_fly"``.
 
     Raises:
-        ValueError: if ``activation`` is unknown.
+        ValueError: if ``activation`` or ``answers`` is unknown.
     """
 
-    def __init__(self, *, loss_function: LossFunction, activation: Activation, weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        *,
+        loss_function: LossFunction,
+        activation: Activation,
+        weight: float = 1.0,
+        answers: Answers = "fixed",
+    ) -> None:
         super().__init__(weight=weight)
+        if answers not in get_args(Answers):
+            raise ValueError(f"answers is {answers!r}; allowed are {', '.join(map(repr, get_args(Answers)))}.")
+        self.uses_view = answers == "on_the_fly"
         self.loss_function = loss_function
         self.activation = check_activation(activation)
         self._answers: dict[str, torch.Tensor] = {}
@@ -87,6 +103,10 @@ class CalibratedViewTerm(UnlearningTerm):
         Raises:
             ValueError: if ``fit`` was not called or a case has no answer.
         """
+        if self.uses_view:
+            if cases.view is None:
+                raise ValueError("the answers are made on the fly, but no view was given: add CalibrationTargets.")
+            return distillation_loss(cases.student, cases.view, temperature=1.0, activation=self.activation)
         if missing := [case for case in cases.ids if case not in self._answers]:
             raise ValueError(f"no answer for {', '.join(map(repr, missing))}: call fit with these forget cases first.")
         answers = torch.stack([self._answers[case] for case in cases.ids]).to(cases.student)

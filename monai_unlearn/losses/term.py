@@ -22,6 +22,8 @@ class TermInputs:
         teacher: logits of the network as delivered, same shape, without gradient; None if no term uses them.
         label: ground truth as the bundle's own loss takes it, first axis ``B``.
         ids: the cases' ids, length ``B``.
+        view: the teacher's answer to another view of each image, mapped back, same shape as ``student``; None if no
+            term uses it.
 
     Raises:
         ValueError: if shapes or lengths disagree, or the teacher's logits carry a gradient.
@@ -31,9 +33,10 @@ class TermInputs:
     teacher: torch.Tensor | None
     label: torch.Tensor
     ids: tuple[str, ...]
+    view: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
-        for name in ("student", "teacher", "label"):
+        for name in ("student", "teacher", "label", "view"):
             if isinstance(value := getattr(self, name), torch.Tensor):
                 object.__setattr__(self, name, value.as_subclass(torch.Tensor))  # frozen for everyone else
         if self.teacher is not None and self.teacher.shape != self.student.shape:
@@ -60,6 +63,7 @@ class UnlearningTerm(nn.Module):
 
     Attributes:
         uses_teacher: whether ``forward`` reads the teacher's logits; if no term does, the teacher need not run.
+        uses_view: whether ``forward`` reads the teacher's answer to another view.
 
     Args:
         weight: the term's factor in the objective, finite and not negative.
@@ -69,6 +73,7 @@ class UnlearningTerm(nn.Module):
     """
 
     uses_teacher: bool = False
+    uses_view: bool = False
 
     def __init__(self, *, weight: float = 1.0) -> None:
         super().__init__()

@@ -1,6 +1,17 @@
 """The run ids of a bundle: settings, phases, the output folder, and errors in one line."""
 
+from monai_unlearn.phases.overlay import adapt_bundle
+from monai_unlearn.phases.processes import distribute, join_processes
 from monai_unlearn.phases.running import PHASES, run_phases
 from monai_unlearn.phases.settings import ERASURES, SETTINGS, check_settings
 
-__all__ = ["ERASURES", "PHASES", "SETTINGS", "check_settings", "run_phases"]
+__all__ = [
+    "ERASURES",
+    "PHASES",
+    "SETTINGS",
+    "adapt_bundle",
+    "check_settings",
+    "distribute",
+    "join_processes",
+    "run_phases",
+]

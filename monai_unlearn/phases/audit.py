@@ -37,7 +37,7 @@ def audit(session: Session) -> None:
     oracle_path = None if oracle is None else session.folder / "oracle/model.pt" if oracle == "train" else Path(oracle)
     plan = Plan(
         phase="auditing",
-        roots=["audit", "student", "loss"],
+        roots=["audit", "student"],
         inputs={
             "teacher": session.teacher_digest,
             "student": [sha256_of(session.folder / name) for name in state_files(session, "state/restored")],
@@ -45,6 +45,7 @@ def audit(session: Session) -> None:
             "cases": session.case_digest(*SUBSETS),
         },
         files=["audit.json", "report.html", *FIGURES],
+        alone=True,
     )
     session.run(plan, lambda: _measure(session, oracle_path))
 
@@ -60,6 +61,8 @@ def _measure(session: Session, oracle_path: Path | None) -> dict[str, Any]:
         models["oracle"] = load_weights(session.build("audit#oracle_network"), oracle_path).to(device)
     scores = {name: _score(session, name, network) for name, network in models.items()}
     ids = {name: [case["id"] for case in session.partition.subset(name)] for name in SUBSETS}
+    if session.partition.held:
+        ids["forgotten_before"] = [case["id"] for case in session.partition.held]
 
     content = _assemble(session, scores, ids)
     if has_adapters(student):
@@ -82,9 +85,10 @@ def _score(session: Session, name: str, network: nn.Module) -> CaseScores:
     return score_cases(
         network,
         tqdm(audit_loader(session), desc=f"audit, {name}", unit="batch", disable=not sys.stderr.isatty()),
-        loss_function=session.build("loss"),
+        loss_function=session.build("audit#loss_function"),
         inferer=session.build("audit#inferer"),
         activation=session.build("audit#activation"),
+        task=session.build("audit#task"),
         device=session.setting("device"),
     )
 
@@ -101,15 +105,23 @@ def _assemble(session: Session, scores: dict[str, CaseScores], ids: dict[str, li
         "bundle": session.build("bundle"),
         "seed": session.setting("seed"),
         "device": str(session.setting("device")),
-        "settings": {key: session.setting(key) for key in ("scope", "erasure", "rank", "image_size", "max_cases")},
+        "settings": {
+            **{key: session.parser.get(key) for key in ("scope", "rank", "image_size", "max_cases")},
+            "erasure": session.erasure,
+        },
+        "request": {"classes": list(partition.classes), "named": partition.named, "random": partition.random},
         "data": {
             **{"name": partition.name, "synthetic": partition.synthetic, "split_drawn": partition.split_drawn},
             **partition.counts(),
+            "task": session.build("audit#task"),
+            "softmax": session.build("audit#activation") == "softmax",
+            "class_names": session.build("audit#class_names"),
         },
         "models": {
             "oracle": None,
             **{
-                name: {subset: of_model.summary(ids[subset]) for subset in SUBSETS} for name, of_model in scores.items()
+                name: {subset: of_model.summary(cases) if cases else None for subset, cases in ids.items()}
+                for name, of_model in scores.items()
             },
         },
         "membership": {"oracle": None, **membership},

@@ -6,11 +6,15 @@ import inspect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
-from monai.bundle import ConfigParser
+from monai.bundle import ConfigParser, create_workflow
+from monai.utils import ensure_tuple
 
-__all__ = ["calling_parser", "one_line_errors"]
+__all__ = ["ConfigFiles", "calling_config_files", "calling_parser", "one_line_errors"]
 
 PACKAGE = f"{Path(__file__).resolve().parent.parent}{os.sep}"
 USER_ERRORS = (ValueError, OSError)
@@ -26,15 +30,47 @@ def calling_parser() -> ConfigParser:
     Raises:
         RuntimeError: if no parser is at work, that is outside a bundle.
     """
-    frame = inspect.currentframe()
-    while frame is not None:
+    for frame in _calling_frames():
         parser = frame.f_locals.get("self")
         if isinstance(parser, ConfigParser):
             return parser
-        frame = frame.f_back
     raise RuntimeError(
         "this function is called from an expression of a MONAI bundle config, and no config is being evaluated"
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigFiles:
+    """What stands in the config files of a run, before the command line changed anything.
+
+    Args:
+        bundle: content of the files before the overlay, merged.
+        overlay: content of the overlay and of the files after it, merged.
+    """
+
+    bundle: dict[str, Any]
+    overlay: dict[str, Any]
+
+
+def calling_config_files(marker: str) -> ConfigFiles | None:
+    """Read the config files of the run again; MONAI keeps neither their names nor what they held.
+
+    Args:
+        marker: text in ``initialize`` of the overlay by which it is told from the bundle's own files.
+
+    Returns:
+        Their content, or ``None`` where no ``python -m monai.bundle run`` is at work.
+    """
+    for frame in _calling_frames():
+        if frame.f_code is create_workflow.__code__ and frame.f_locals.get("config_file") is not None:
+            contents = [ConfigParser.load_config_file(path) for path in ensure_tuple(frame.f_locals["config_file"])]
+            first = next((i for i, one in enumerate(contents) if marker in str(one.get("initialize"))), len(contents))
+            bundle, overlay = (
+                {key: value for one in part for key, value in one.items()}
+                for part in (contents[:first], contents[first:])
+            )
+            return ConfigFiles(bundle=bundle, overlay=overlay)
+    return None
 
 
 @contextmanager
@@ -60,3 +96,10 @@ def _raised_here(error: BaseException) -> bool:
     while last is not None and last.tb_next is not None:
         last = last.tb_next
     return last is not None and last.tb_frame.f_code.co_filename.startswith(PACKAGE)
+
+
+def _calling_frames() -> Iterator[FrameType]:
+    frame = inspect.currentframe()
+    while frame is not None:
+        yield frame
+        frame = frame.f_back

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from torch import nn
 
 from monai_unlearn.files import save_tensors, sha256_of
 from monai_unlearn.networks import has_adapters, load_adapter, load_weights, remove_adapters, save_adapter
+from monai_unlearn.phases.demands import record_demand
 from monai_unlearn.phases.session import Plan, Session, closing_handlers, peak_memory_bytes
 
 __all__ = ["erase", "load_student", "plan_erase", "plan_restore", "restore", "state_files"]
+
+logger = logging.getLogger(__name__)
 
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_config.json")
 
@@ -26,7 +30,10 @@ def plan_erase(session: Session) -> Plan:
     return Plan(
         phase="erasing",
         roots=["erase#trainer", "student"],
-        inputs={"teacher": session.teacher_digest, "cases": session.case_digest("forget", "retain", "reference")},
+        inputs={
+            "teacher": session.teacher_digest,
+            "cases": session.case_digest("forget", "retain", "reference", "held"),
+        },
         files=[*state_files(session, "state/erased"), "partition.json"],
     )
 
@@ -50,6 +57,7 @@ def erase(session: Session) -> None:
 
     def work() -> dict[str, Any]:
         session.write_partition()
+        record_demand(session)
         return _train(session, "erase", "state/erased")
 
     session.run(plan_erase(session), work)
@@ -59,7 +67,11 @@ def restore(session: Session) -> None:
     """Phase 2: a gentle, head-only supervised refinement on retain."""
 
     def work() -> dict[str, Any]:
-        load_student(session, "state/erased")
+        student = load_student(session, "state/erased")
+        if reason := session.nothing_to_restore_on:
+            logger.info(f"restoring: {reason}, so the head is left as it is")
+            _save(session, student, "state/restored")
+            return {"epochs": 0, "trainable_parameters": 0, "peak_rss_bytes": peak_memory_bytes()}
         return _train(session, "restore", "state/restored")
 
     session.run(plan_restore(session), work)
@@ -79,9 +91,14 @@ def _train(session: Session, phase: str, folder: str) -> dict[str, Any]:
     if trainer.state.max_epochs > 0:
         with closing_handlers(session.build(f"{phase}#handlers")):
             trainer.run()
-    student = session.build("student")
+    _save(session, session.build("student"), folder)
+    return {"epochs": trainer.state.epoch, "trainable_parameters": trained, "peak_rss_bytes": peak_memory_bytes()}
+
+
+def _save(session: Session, student: nn.Module, folder: str) -> None:
+    if not session.folder.writes:
+        return
     if has_adapters(student):
         save_adapter(student, session.folder / folder)
     else:
         save_tensors(session.folder / folder / "model.pt", student.state_dict())
-    return {"epochs": trainer.state.epoch, "trainable_parameters": trained, "peak_rss_bytes": peak_memory_bytes()}

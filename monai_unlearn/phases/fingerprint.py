@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path, PurePath
 from typing import Any
 
 from monai.bundle import ConfigParser
@@ -13,7 +13,7 @@ from monai.bundle.reference_resolver import ReferenceResolver
 
 from monai_unlearn.data import hash_identifier
 
-__all__ = ["config_closure", "digest", "files_digest", "references_in"]
+__all__ = ["case_files", "config_closure", "digest", "files_digest", "references_in"]
 
 
 def config_closure(parser: ConfigParser, roots: Sequence[str], ignore: Collection[str]) -> dict[str, Any]:
@@ -41,12 +41,25 @@ def digest(content: Any) -> str:
 
 
 def files_digest(cases: Sequence[dict[str, Any]], salt: bytes) -> str:
-    """Digest of what cases are, by salted id and by name, size and time of change of their files."""
+    """Digest of what cases are, by salted id, by size and time of change of their files, and by class labels."""
     facts = []
     for case in cases:
-        stats = [Path(case[key]).stat() for key in ("image", "label")]
-        facts.append([hash_identifier(case["id"], salt), *((stat.st_size, stat.st_mtime_ns) for stat in stats)])
+        stats = [path.stat() for path in case_files(case)]
+        label = case.get("label")
+        facts.append(
+            [
+                hash_identifier(case["id"], salt),
+                *((stat.st_size, stat.st_mtime_ns) for stat in stats),
+                *([repr(label)] if _paths_in(label) == [] else []),
+            ]
+        )
     return digest(facts)
+
+
+def case_files(case: dict[str, Any]) -> Iterator[Path]:
+    """Yield every file of a case's image and label; a label that is a class index has none."""
+    for key in ("image", "label"):
+        yield from _paths_in(case.get(key))
 
 
 def references_in(content: Any) -> list[str]:
@@ -56,3 +69,9 @@ def references_in(content: Any) -> list[str]:
     if isinstance(content, list):
         return [reference for value in content for reference in references_in(value)]
     return list(ReferenceResolver.match_refs_pattern(content)) if isinstance(content, str) else []
+
+
+def _paths_in(value: Any) -> list[Path]:
+    if isinstance(value, (str, PurePath)):
+        return [Path(value)]
+    return [path for part in value for path in _paths_in(part)] if isinstance(value, (list, tuple)) else []

@@ -6,6 +6,7 @@ from typing import Any
 
 from monai_unlearn.files import save_tensors, sha256_of, write_whole
 from monai_unlearn.networks import has_adapters, merged_state_dict
+from monai_unlearn.phases.demands import record_answer
 from monai_unlearn.phases.erase import ADAPTER_FILES, load_student, plan_restore, state_files
 from monai_unlearn.phases.session import Plan, Session
 
@@ -28,6 +29,7 @@ def release(session: Session) -> None:
                 write_whole(session.folder / name, (session.folder / source).read_bytes())
         else:  # an adapter of an earlier release does not belong to these weights
             session.folder.discard(released)
+        record_answer(session, adapter=released[0] if reversible else None)
         return {}
 
     plan = Plan(
@@ -35,5 +37,6 @@ def release(session: Session) -> None:
         roots=["student"],
         inputs={"restored": [sha256_of(session.folder / name) for name in restored], "teacher": session.teacher_digest},
         files=["model.pt", *(released if reversible else ())],
+        alone=True,
     )
     session.run(plan, work)

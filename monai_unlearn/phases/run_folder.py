@@ -27,13 +27,15 @@ class RunFolder:
     Args:
         path: the folder; made if missing.
         needed_bytes: free space without which nothing is begun.
+        writes: whether this process writes; of several processes one does.
 
     Raises:
         ValueError: if the folder cannot be written to, or its disk is too full.
     """
 
-    def __init__(self, path: str | Path, *, needed_bytes: int = 0) -> None:
+    def __init__(self, path: str | Path, *, needed_bytes: int = 0, writes: bool = True) -> None:
         self.path = Path(path)
+        self.writes = writes
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -51,6 +53,20 @@ class RunFolder:
                 f"{needed_bytes / 2**20:.0f} MiB; free some space or choose another output_dir"
             )
         self.phases: dict[str, dict[str, Any]] = {}
+        self.reload()
+        try:
+            self.salt = load_or_create_salt(self.path / "salt.key")
+        except OSError as error:
+            raise ValueError(
+                f"cannot write to the output_dir '{self.path}': {error.strerror}; nothing was begun"
+            ) from error
+
+    def reload(self) -> None:
+        """Read again what stands in the folder.
+
+        Raises:
+            ValueError: if the record is damaged.
+        """
         record = self.path / RECORD
         if record.exists():
             try:
@@ -60,12 +76,6 @@ class RunFolder:
                     f"{record} is damaged ({error}), so nothing tells what in '{self.path}' is ours; restore it from a "
                     "backup or choose another output_dir"
                 ) from error
-        try:
-            self.salt = load_or_create_salt(self.path / "salt.key")
-        except OSError as error:
-            raise ValueError(
-                f"cannot write to the output_dir '{self.path}': {error.strerror}; nothing was begun"
-            ) from error
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -134,12 +144,15 @@ class RunFolder:
     def write_json(self, name: str, content: Any) -> None:
         """Write JSON atomically; NaN is refused."""
         text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-        write_whole(self / name, text.encode())
+        if self.writes:
+            write_whole(self / name, text.encode())
 
     def log_to_file(self, identifiers: Iterable[str]) -> logging.Handler:
         """Copy all log lines to ``run.log``, with the identifiers of cases replaced by their salted hashes."""
+        handler: logging.Handler = logging.NullHandler()
         try:
-            handler = logging.FileHandler(self / "run.log", encoding="utf-8")
+            if self.writes:
+                handler = logging.FileHandler(self / "run.log", encoding="utf-8")
         except OSError as error:
             raise ValueError(f"cannot write '{self / 'run.log'}': {error.strerror}; nothing was begun") from error
         handler.setFormatter(_Redacting({name: hash_identifier(name, self.salt)[:12] for name in identifiers}))

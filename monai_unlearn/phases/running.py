@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import logging
-import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from monai.bundle import ConfigParser
 
 from monai_unlearn.phases.audit import audit
 from monai_unlearn.phases.boundary import calling_parser, one_line_errors
 from monai_unlearn.phases.erase import erase, restore
+from monai_unlearn.phases.processes import refuse_several_processes
 from monai_unlearn.phases.release import release
 from monai_unlearn.phases.session import Session
 from monai_unlearn.phases.summary import print_summary
 from monai_unlearn.phases.teach import retrain_oracle, train_teacher
 
 __all__ = ["PHASES", "run_phases"]
+
+logger = logging.getLogger(__name__)
 
 PHASES: dict[str, Callable[[Session], None]] = {
     "teaching": train_teacher,
@@ -32,7 +38,8 @@ def run_phases(*names: str) -> None:
     """Run phases of the config that is being evaluated, one after the other; for the run ids of a bundle.
 
     Only the components of phases that have to run are built. A phase whose result stands, and whose inputs have not
-    changed, is skipped with one line.
+    changed, is skipped with one line. Where ``teacher_checkpoint`` is a list, as of a fold ensemble, every one of the
+    networks unlearns by itself, in a folder of its own below ``output_dir``.
 
     Args:
         names: run ids, of ``PHASES``.
@@ -41,23 +48,42 @@ def run_phases(*names: str) -> None:
         SystemExit: with one line, for every mistake that the user can mend.
     """
     with one_line_errors():
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            raise ValueError(
-                "the bundle runs as one process; sampler and trainer work under DDP in a script of your own"
-            )
-        session = Session(calling_parser())
-        log = session.folder.log_to_file(session.partition.identifiers)
-        try:
-            session.announce()
-            for name in names:
-                PHASES[name](session)
-            if "auditing" in names:
-                print_summary(session.folder)
-        except Exception:
-            # the terminal gets one line, or the traceback as it is; the log keeps all of it
-            facts = {"msg": "the run ended with an error", "levelno": logging.ERROR, "levelname": "ERROR"}
-            log.handle(logging.makeLogRecord({**facts, "exc_info": sys.exc_info()}))
-            raise
-        finally:
-            logging.getLogger().removeHandler(log)
-            log.close()
+        parser = calling_parser()
+        refuse_several_processes(parser)
+        for member in _members(parser):
+            _run(Session(member), names)
+
+
+def _run(session: Session, names: tuple[str, ...]) -> None:
+    log = session.folder.log_to_file(session.partition.identifiers)
+    try:
+        session.announce()
+        for name in names:
+            PHASES[name](session)
+        if "auditing" in names and session.folder.writes:
+            print_summary(session.folder)
+    except Exception:
+        # the terminal gets one line, or the traceback as it is; the log keeps all of it
+        facts = {"msg": "the run ended with an error", "levelno": logging.ERROR, "levelname": "ERROR"}
+        log.handle(logging.makeLogRecord({**facts, "exc_info": sys.exc_info()}))
+        raise
+    finally:
+        logging.getLogger().removeHandler(log)
+        log.close()
+
+
+def _members(parser: ConfigParser) -> Iterator[ConfigParser]:
+    """Yield one parser per teacher; all are checked to be there before the first one is touched."""
+    teachers = parser.get_parsed_content("teacher_checkpoint")
+    if not isinstance(teachers, list):
+        yield parser
+        return
+    for path in teachers:
+        if not Path(path).is_file():
+            raise ValueError(f"there is no checkpoint '{path}', one of the {len(teachers)} of 'teacher_checkpoint'")
+    folder = str(parser.get_parsed_content("output_dir"))
+    for number, path in enumerate(teachers):
+        logger.info(f"network {number + 1} of {len(teachers)}: '{path}'")
+        config = copy.deepcopy(parser.get())
+        config.update(teacher_checkpoint=str(path), output_dir=f"{folder}/network_{number}")
+        yield ConfigParser(config)

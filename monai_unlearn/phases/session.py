@@ -18,10 +18,11 @@ from monai.utils import set_determinism
 from torch import nn
 
 import monai_unlearn
-from monai_unlearn.data import SUBSETS, Partition, check_pictures, hash_identifier
+from monai_unlearn.data import SUBSETS, Partition, hash_identifier
 from monai_unlearn.files import sha256_of
 from monai_unlearn.networks import load_weights, trace_layers
-from monai_unlearn.phases.fingerprint import config_closure, digest, files_digest
+from monai_unlearn.phases.fingerprint import case_files, config_closure, digest, files_digest
+from monai_unlearn.phases.processes import agree, is_first, wait_for_all
 from monai_unlearn.phases.run_folder import RunFolder
 
 __all__ = ["Plan", "Session", "closing_handlers", "peak_memory_bytes"]
@@ -39,12 +40,14 @@ NOT_INPUTS = (
     "bundle_root",
     "teacher_checkpoint",
     "teacher_path",
+    "ledger",
+    "classes_before",
 )
 """Ids that do not count: where a result is written, on what it is computed, and data, which are digested by content."""
 RESULTS = (
     *("partition.json", "metrics.csv", "model.pt", "teacher/model.pt", "oracle/model.pt", "audit.json", "report.html"),
     *("adapter/adapter_model.safetensors", "adapter/adapter_config.json"),
-    *(f"figures/{name}.png" for name in ("comparison", "loss_curves", "case_losses", "loss_attack")),
+    *(f"figures/{name}.png" for name in ("comparison", "loss_curves", "case_losses", "loss_attack", "class_bars")),
 )
 """What is looked at before anything is begun: nobody else's checkpoint, table or report may lie there."""
 BYTES_PER_PARAMETER = 4 * 6
@@ -60,12 +63,14 @@ class Plan:
         roots: ids of the config that the phase builds.
         inputs: what else its result depends on.
         files: what it writes, relative to the output folder.
+        alone: whether of several processes the first one does it alone.
     """
 
     phase: str
     roots: Sequence[str]
     inputs: dict[str, Any]
     files: Sequence[str]
+    alone: bool = False
 
 
 @dataclass
@@ -84,9 +89,12 @@ class Session:
         set_determinism(self.setting("seed"))
         network = self.build("network_def")
         self.parameters = sum(parameter.numel() for parameter in network.parameters())
-        self.folder = RunFolder(self.setting("output_dir"), needed_bytes=BYTES_PER_PARAMETER * self.parameters)
+        self.folder = RunFolder(
+            self.setting("output_dir"), needed_bytes=BYTES_PER_PARAMETER * self.parameters, writes=is_first()
+        )
         self.partition = self.parser.get_parsed_content("partition")
         self._check_inputs(network)
+        wait_for_all()
 
     def announce(self) -> None:
         """Say what is to be forgotten, loudly where chance or a doubt is in it."""
@@ -101,15 +109,46 @@ class Session:
                 f"{partition.never_trained_named} of the {partition.named} cases that the request names were never "
                 "trained on: there is nothing to forget of them; they are left out of the audit"
             )
+        for count, what in (
+            (partition.undecided, "lack a value that the request's condition asks for; they stay"),
+            (partition.forgotten_again, "were forgotten by an earlier request already"),
+        ):
+            if count:
+                logger.warning(f"{count} training cases {what}")
+        if partition.divided:
+            logger.warning(f"of {partition.divided} groups only some images are forgotten, as the request wishes")
         if partition.split_drawn and self.setting("teacher_checkpoint") is not None:
             logger.warning(
                 "THE SPLIT IS A GUESS: the set does not say which cases were never trained on, so a fifth was drawn. "
                 "If the teacher was trained on these, every figure of 'reference' and 'unseen' is wrong. Give a column "
                 "'split'."
             )
+        if partition.classes:
+            logger.warning(
+                f"A CLASS REQUEST: the label values {', '.join(map(str, partition.classes))} are unlearned in every "
+                "case that has them; the setting 'erasure' does not count"
+            )
         named = f" ({partition.named} named, the others of their groups)" if partition.named else ""
         counted = [f"{count} {name}{named if name == 'forget' else ''}" for name, count in counts.items()]
         logger.info(f"{', '.join(counted)} cases of '{partition.name}'")
+
+    @property
+    def erasure(self) -> str:
+        """What erases: the setting of that name, or ``class`` where the request names classes."""
+        return "class" if self.partition.classes else str(self.setting("erasure"))
+
+    @property
+    def nothing_to_restore_on(self) -> str:
+        """Why the restore phase has nothing to learn from; empty where it has."""
+        if not self.partition.retain:
+            return "every case has what is unlearned"
+        return (
+            "an earlier request had classes unlearned that the labels would teach again" if self._classes_before else ""
+        )
+
+    @property
+    def _classes_before(self) -> tuple[int, ...]:
+        return tuple(self.build("classes_before")) if "classes_before" in self.parser else ()
 
     def write_partition(self) -> None:
         """Write ``partition.json``: subset, salted hash and row in the datalists of every case."""
@@ -120,6 +159,11 @@ class Session:
             ]
             for name in SUBSETS
         }
+        if self.partition.held:
+            subsets["forgotten_before"] = [
+                {"id": hash_identifier(case["id"], self.folder.salt), "row": case["row"]}
+                for case in self.partition.held
+            ]
         self.folder.write_json("partition.json", {"schema": 1, **self.partition.counts(), "subsets": subsets})
 
     def setting(self, key: str) -> Any:
@@ -144,7 +188,7 @@ class Session:
             work: does it; returns figures to be recorded. Its start is seeded.
         """
         fingerprint = self.fingerprint(plan)
-        if self.setting("resume") and self.folder.stands(plan.phase, fingerprint):
+        if agree(self.setting("resume") and self.folder.stands(plan.phase, fingerprint)):
             logger.info(
                 f"{plan.phase}: stands already in '{self.folder.path}', nothing to do (--resume False does it again)"
             )
@@ -153,9 +197,13 @@ class Session:
         logger.info(f"{plan.phase}: begins")
         set_determinism(self.setting("seed"))
         start = time.perf_counter()
-        figures = work()
+        figures = work() if self.folder.writes or not plan.alone else {}
         seconds = time.perf_counter() - start
-        self.folder.record(plan.phase, fingerprint=fingerprint, files=plan.files, seconds=seconds, **figures)
+        wait_for_all()
+        if self.folder.writes:
+            self.folder.record(plan.phase, fingerprint=fingerprint, files=plan.files, seconds=seconds, **figures)
+        wait_for_all()
+        self.folder.reload()
         logger.info(f"{plan.phase}: done in {seconds:.0f} s")
 
     def require(self, plan: Plan) -> None:
@@ -165,7 +213,7 @@ class Session:
             ValueError: if it is not; the message names the run id that makes it.
         """
         self.folder.result(plan.phase)
-        if not self.folder.stands(plan.phase, self.fingerprint(plan)):
+        if not agree(self.folder.stands(plan.phase, self.fingerprint(plan))):
             raise ValueError(
                 f"the result of '{plan.phase}' in '{self.folder.path}' was made from another request, other settings "
                 f"or other files; run it again (the run id '{plan.phase}' or 'run'), or give what it was made from"
@@ -173,7 +221,7 @@ class Session:
 
     def case_digest(self, *subsets: str) -> str:
         """Digest of the cases of some subsets, in order."""
-        return digest([files_digest(self.partition.subset(name), self.folder.salt) for name in subsets])
+        return digest([files_digest(getattr(self.partition, name), self.folder.salt) for name in subsets])
 
     @property
     def training_digest(self) -> str:
@@ -210,11 +258,14 @@ class Session:
             load_weights(copy.deepcopy(network), path)
         if "example_input" in self.parser:
             trace_layers(copy.deepcopy(network).cpu(), self.build("example_input"))
+        if not self.folder.writes:
+            return
         cases = (*self.partition.training, *self.partition.never_trained)
-        known = files_digest(cases, self.folder.salt) if all(_exist(case) for case in cases) else ""
+        exist = all(path.is_file() for case in cases for path in case_files(case))
+        known = files_digest(cases, self.folder.salt) if exist else ""
         checked = self.folder.phases.get("checking", {}).get("fingerprint")
         if not known or checked != known:
-            check_pictures(cases)
+            self.build("input_check")(cases)
             self.folder.record("checking", fingerprint=known, files=())
         self.folder.claim(("partition.json", "metrics.csv"))
 
@@ -234,7 +285,3 @@ def peak_memory_bytes() -> int:
     """Peak resident memory of this process, bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _exist(case: dict[str, Any]) -> bool:
-    return all(Path(case[key]).is_file() for key in ("image", "label"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from monai_unlearn.engines import SCOPES
 from monai_unlearn.phases.boundary import calling_parser, one_line_errors
 from monai_unlearn.phases.fingerprint import references_in
 
-__all__ = ["ERASURES", "SETTINGS", "check_settings"]
+__all__ = ["ERASURES", "SETTINGS", "check_settings", "check_values", "refuse_unknown_keys"]
 
 ERASURES = ("suppress", "calibrate")
 NOTHING = ("none", "null", "false", "")
@@ -42,15 +42,30 @@ def check_settings() -> None:
 
 def normalise_settings(parser: ConfigParser) -> None:
     """Check and normalise the settings of a parser in place; see :func:`check_settings`."""
+    refuse_unknown_keys(parser)
+    check_values(parser)
+
+
+def refuse_unknown_keys(parser: ConfigParser, *, known: Iterable[str] = ()) -> None:
+    """Raise a ``ValueError`` for a top-level key that nobody reads, an override that went astray.
+
+    Args:
+        parser: the config with all overrides.
+        known: keys that are no mistake even if nobody reads them: those of a user's own files.
+    """
     _refuse_the_config_dump(parser)
-    known = {*SETTINGS, *OWN_KEYS, *ENTRIES, *_referred_to(parser.get())}
+    known = {*SETTINGS, *OWN_KEYS, *ENTRIES, *_referred_to(parser.get()), *(key.split("#")[0] for key in known)}
     for key in parser.get():
-        if key not in known:  # nobody reads it: an override that went astray
+        if key not in known:
             nearest = difflib.get_close_matches(key, SETTINGS, n=1, cutoff=0.5)
             raise ValueError(
                 f"there is no setting '{key}'; "
                 + (f"did you mean '{nearest[0]}'?" if nearest else f"the settings are {', '.join(SETTINGS)}.")
             )
+
+
+def check_values(parser: ConfigParser) -> None:
+    """Check and normalise the value of every setting that a config holds, in place; ``ValueError`` for a wrong one."""
     for key, check in {**SETTINGS, "erasure": _choice(*parser.get("erase#erasures", ERASURES))}.items():
         if key in parser and not _is_made(parser[key]):
             parser[key] = check(key, parser[key])
@@ -93,6 +108,18 @@ def _text(key: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"'{key}' is a text, got {value!r}")
     return value
+
+
+def _texts(key: str, value: Any) -> str | list[str]:
+    if isinstance(value, (list, tuple)) and value:
+        return [_text(key, one) for one in value]
+    return _text(key, value)
+
+
+def _size(key: str, value: Any) -> int | list[int]:
+    if isinstance(value, (list, tuple)) and value:
+        return [_integer(16)(key, side) for side in value]
+    return _integer(16)(key, value)
 
 
 def _request(key: str, value: Any) -> Any:
@@ -152,9 +179,9 @@ SETTINGS: dict[str, Callable[[str, Any], Any]] = {
     "group_by": _optional(_text),
     "table": _optional(_text),
     "output_dir": _text,
-    "teacher_checkpoint": _optional(_text),
+    "teacher_checkpoint": _optional(_texts),
     "device": _device,
-    "image_size": _integer(16),
+    "image_size": _size,
     "max_cases": _optional(_integer(4)),
     "scope": _choice(*SCOPES),
     "erasure": _choice(*ERASURES),
@@ -163,6 +190,9 @@ SETTINGS: dict[str, Callable[[str, Any], Any]] = {
     "seed": _integer(0),
     "resume": _boolean,
     "oracle": _optional(_text),
+    "ledger": _optional(_text),
+    "observer": _choice("1stHO", "2ndHO", "both"),
+    "activation": _optional(_choice("sigmoid", "softmax")),
 }
 """Every overridable key, with the function that checks and normalises its value."""
 
@@ -171,7 +201,7 @@ TRACKING_KEYS = ("tracking_uri", "experiment_name", "run_name", "save_execute_co
 
 ENTRIES = (
     *("imports", "initialize", "finalize", "_meta_", "run", "teaching", "retraining", "erasing", "restoring"),
-    *("auditing", "releasing", "train", "validate", "erase", "restore", "audit"),
+    *("auditing", "releasing", "train", "validate", "erase", "restore", "audit", "input_check", "classes_before"),
 )
 """Keys that MONAI or the phases read by name."""
 OWN_KEYS = ("bundle_root", "bundle", "recipe_phase", *TRACKING_KEYS)

@@ -22,17 +22,43 @@ def print_summary(folder: RunFolder) -> None:
 
 def format_summary(audit: dict[str, Any]) -> str:
     """Lay out the figures of ``audit.json`` as a table in plain text."""
-    measure = "iou" if "iou" in audit["models"]["teacher"]["forget"] else "accuracy"
     counts, synthetic = audit["data"], " (SYNTHETIC PHANTOM IMAGES)" if audit["data"]["synthetic"] else ""
+    names = [name for name in (*SUBSETS, "forgotten_before") if counts.get(name)]
+    measure = "iou" if "iou" in audit["models"]["teacher"]["forget"] else "accuracy"
     header = [f"{audit['bundle']}: {audit['settings']['erasure']}, {audit['grade']}{synthetic}", ""]
-    columns = [f"{name} ({counts[name]})" for name in SUBSETS]
-    lines = ["  ".join([f"{'mean ' + measure:<12}", *(f"{column:>17}" for column in columns), f"{'attack AUC':>12}"])]
+    columns = [f"{name} ({counts[name]})" for name in names]
+    widths = [max(17, len(column)) for column in columns]
+    headings = [f"{column:>{width}}" for column, width in zip(columns, widths, strict=True)]
+    lines = ["  ".join([f"{'mean ' + measure:<12}", *headings, f"{'attack AUC':>12}"])]
     for model in ("teacher", "student", "oracle"):
         figures = audit["models"][model]
         if figures is not None:
             auc = audit["membership"][model]["auc"]
-            cells = [f"{figures[subset][measure]:>17.3f}" for subset in SUBSETS]
+            cells = [f"{figures[name][measure]:>{width}.3f}" for name, width in zip(names, widths, strict=True)]
             lines.append("  ".join([f"{model:<12}", *cells, f"{'–' if auc is None else format(auc, '.3f'):>12}"]))
+    lines += _of_classes(audit)
     cost = audit["cost"]
     seconds = f"erasing {cost['erase_seconds']:.0f} s, restoring {cost['restore_seconds']:.0f} s"
     return "\n".join(["", *header, *lines, "", f"  {seconds}", ""])
+
+
+def _of_classes(audit: dict[str, Any]) -> list[str]:
+    """Show every class on the unseen cases where classes were to be unlearned."""
+    models = {model: figures["unseen"] for model, figures in audit["models"].items() if figures}
+    measure = "dice_per_class" if "dice_per_class" in models["teacher"] else "f1_per_class"
+    if not audit["request"]["classes"] or measure not in models["teacher"]:
+        return []
+    first = 1 if measure == "dice_per_class" and audit["data"]["softmax"] else 0
+    names = audit["data"]["class_names"] or []
+    lines = ["", f"{measure.removesuffix('_per_class')} of each class on unseen cases"]
+    for place in range(len(models["teacher"][measure])):
+        value = place + first
+        name = names[value] if value < len(names) else f"class {value}"
+        figures = [f"{model} {_figure(of_model[measure][place])}" for model, of_model in models.items()]
+        mark = "  to be unlearned" if value in audit["request"]["classes"] else ""
+        lines.append(f"  {name:<20} {'  '.join(figures)}{mark}")
+    return lines
+
+
+def _figure(value: float | None) -> str:
+    return "    –" if value is None else f"{value:.3f}"

@@ -39,27 +39,53 @@ def retrain_oracle(session: Session) -> None:
         logger.warning(
             "retraining: the oracle is trained by this bundle's recipe; was your teacher trained by it, too?"
         )
+    overlaid = _overlaid_recipe(session)
     plan = Plan(
-        phase="retraining", roots=RECIPE, inputs={"cases": session.case_digest("retain")}, files=["oracle/model.pt"]
+        phase="retraining",
+        roots=RECIPE if overlaid is None else ["network_def"],
+        inputs={"cases": session.case_digest("retain"), **({} if overlaid is None else {"recipe": overlaid})},
+        files=["oracle/model.pt"],
+        alone=True,
     )
-    session.run(plan, lambda: _train(session, _without_forget_cases(session), "oracle/model.pt"))
+    session.run(plan, lambda: _train(session, _without_forget_cases(session, overlaid), "oracle/model.pt"))
 
 
 def _train(session: Session, parser: ConfigParser, name: str) -> dict[str, Any]:
     trainer = parser.get_parsed_content("train#trainer")
-    with closing_handlers(parser.get_parsed_content("train#handlers")):
+    with closing_handlers(parser.get_parsed_content("train#handlers") if "train#handlers" in parser else ()):
         trainer.run()
     save_tensors(session.folder / name, trainer.network.state_dict())
     return {"epochs": trainer.state.epoch}
 
 
-def _without_forget_cases(session: Session) -> ConfigParser:
-    whole = session.build("train#dataset")
-    retain = [
-        index for index, case in enumerate(session.partition.training) if case["id"] not in session.partition.forget_ids
+def _overlaid_recipe(session: Session) -> dict[str, Any] | None:
+    """Return the bundle's own recipe where the overlay has turned the config into one that unlearns."""
+    if "teacher_recipe" not in session.parser:
+        return None
+    recipe: dict[str, Any] | None = session.build("teacher_recipe").config
+    if recipe is None:
+        raise ValueError(
+            "the bundle's own recipe is not known, so the oracle cannot be retrained here; start the run with "
+            "'python -m monai.bundle run', or give a retrained network with --oracle"
+        )
+    return recipe
+
+
+def _without_forget_cases(session: Session, overlaid: dict[str, Any] | None) -> ConfigParser:
+    kept = {case["id"] for case in session.partition.retain}
+    if not kept:
+        raise ValueError(
+            "the oracle cannot be retrained: every training case has the classes that are unlearned, so no case would "
+            "be left to train on"
+        )
+    # our own bundles train on the partition's cases alone, a user's bundle on its whole datalist
+    positions = [
+        index if overlaid is None else case["row"]
+        for index, case in enumerate(session.partition.training)
+        if case["id"] in kept
     ]
-    parser = ConfigParser(copy.deepcopy(session.parser.get()))
-    parser["train"]["dataset"] = Subset(whole, retain)
+    parser = ConfigParser(copy.deepcopy(session.parser.get() if overlaid is None else overlaid))
+    parser["train"]["dataset"] = Subset(session.build("train#dataset"), positions)
     if "recipe_phase" in parser:
         parser["recipe_phase"] = "retrain"
     return parser
