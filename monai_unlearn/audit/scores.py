@@ -1,10 +1,10 @@
-"""What every test of the audit starts from: each model's loss and overlap on each case."""
+"""What every test of the audit starts from: how each model does on each case."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -13,10 +13,19 @@ from numpy.typing import NDArray
 from torch import nn
 
 from monai_unlearn.engines import predict_cases
-from monai_unlearn.losses import Activation, LossFunction, case_losses
-from monai_unlearn.metrics import case_overlap
+from monai_unlearn.losses import Activation, LossFunction, case_losses, label_outcomes, log_probabilities
+from monai_unlearn.metrics import (
+    case_overlap,
+    class_accuracy,
+    class_confusion,
+    class_f1,
+    class_recall,
+    macro_mean,
+)
 
-__all__ = ["CaseScores", "score_cases"]
+__all__ = ["CaseScores", "ClassScores", "Task", "score_cases"]
+
+Task = Literal["segmentation", "classification"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +34,9 @@ class CaseScores:
 
     Args:
         ids: case ids, length ``N``.
-        figures: arrays of shape ``(N,)`` by name: ``iou``, ``dice`` (means over the classes) and ``loss``.
-        per_class: arrays of shape ``(N, K)`` by name: ``iou``, ``dice``.
+        figures: arrays of shape ``(N,)`` by name: ``loss``, and for segmentation ``iou``, ``dice`` (means over the
+            classes), for classification ``correct`` (1 or 0).
+        per_class: arrays of shape ``(N, K)`` by name: ``iou``, ``dice``; empty for classification.
     """
 
     ids: tuple[str, ...]
@@ -35,19 +45,64 @@ class CaseScores:
 
     def of(self, ids: Iterable[str], name: str) -> NDArray[np.float64]:
         """Return one figure of some cases, in the order of ``ids``."""
+        return self.figures[name][self.rows(ids)]
+
+    def rows(self, ids: Iterable[str]) -> list[int]:
+        """Return the positions of some cases, in the order of ``ids``."""
         position = {case: index for index, case in enumerate(self.ids)}
-        return self.figures[name][[position[case] for case in ids]]
+        return [position[case] for case in ids]
 
     def summary(self, ids: Iterable[str]) -> dict[str, Any]:
         """Average every figure over some cases, never over batch means; ``n`` counts the cases."""
-        ids = tuple(ids)
-        position = {case: index for index, case in enumerate(self.ids)}
-        rows = [position[case] for case in ids]
+        rows = self.rows(ids)
         means: dict[str, Any] = {name: float(values[rows].mean()) for name, values in self.figures.items()}
         for name, values in self.per_class.items():
             if values.shape[1] > 1:
                 means[f"{name}_per_class"] = values[rows].mean(axis=0).tolist()
-        return {**means, "n": len(ids)}
+        return {**means, "n": len(rows)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassScores(CaseScores):
+    """Figures of one classifier.
+
+    Args:
+        probabilities: of every class, shape ``(N, C)``.
+        truth: index of the true class, shape ``(N,)``.
+    """
+
+    probabilities: NDArray[np.float64]
+    truth: NDArray[np.int64]
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """Index of the likeliest class, shape ``(N,)``."""
+        likeliest: NDArray[np.int64] = self.probabilities.argmax(axis=1)
+        return likeliest
+
+    def summary(self, ids: Iterable[str], *, without: Collection[int] = ()) -> dict[str, Any]:
+        """Summarise some cases: ``accuracy``, ``f1_macro``, ``loss``, ``n``, and F1 and accuracy by class.
+
+        ``f1_per_class`` and ``accuracy_per_class`` hold ``None`` for a class that none of the cases has; ``f1_macro``
+        is the mean over the others.
+
+        Args:
+            ids: the cases.
+            without: classes left out of ``f1_macro``, such as those that were to be forgotten.
+        """
+        rows = self.rows(ids)
+        classes = self.probabilities.shape[1]
+        confusion = class_confusion(self.predicted[rows], self.truth[rows], class_count=classes)
+        f1 = class_f1(confusion)
+        averaged = [value for index, value in enumerate(f1) if index not in without and value is not None]
+        return {
+            "accuracy": class_accuracy(confusion),
+            "f1_macro": macro_mean(averaged) if averaged else None,
+            "f1_per_class": f1,
+            "accuracy_per_class": class_recall(confusion),
+            "loss": float(self.figures["loss"][rows].mean()),
+            "n": len(rows),
+        }
 
 
 def score_cases(
@@ -58,6 +113,7 @@ def score_cases(
     inferer: Inferer,
     activation: Activation,
     device: str | torch.device,
+    task: Task = "segmentation",
 ) -> CaseScores:
     """Measure a network on every case of a loader, in evaluation mode on whole images.
 
@@ -66,21 +122,39 @@ def score_cases(
         loader: batches with ``id``, ``image`` and ``label``; no augmentation.
         loss_function: the task's supervised loss.
         inferer: MONAI inferer.
-        activation: ``"sigmoid"`` or ``"softmax"``.
+        activation: ``"sigmoid"`` or ``"softmax"``; a classification is ``"softmax"``.
         device: where the batches go.
+        task: ``"segmentation"``, or ``"classification"`` for logits ``(B, C)`` of exclusive classes, which gives
+            :class:`ClassScores`.
 
     Raises:
-        ValueError: if an output is not finite; the message names the case.
+        ValueError: if an output is not finite (the message names the case), the task is unknown, or the classes of a
+            classification are not exclusive.
     """
+    if task not in get_args(Task):
+        raise ValueError(f"'task' is one of {', '.join(get_args(Task))}; got {task!r}")
+    if task == "classification" and activation != "softmax":
+        raise ValueError(f"a classification has exclusive classes: its activation is 'softmax', not {activation!r}")
     ids: list[str] = []
-    losses: list[torch.Tensor] = []
-    overlaps: dict[str, list[torch.Tensor]] = {"iou": [], "dice": []}
+    columns: dict[str, list[torch.Tensor]] = {}
     for batch in predict_cases(network, loader, inferer=inferer, device=device):
         ids.extend(batch.ids)
-        losses.append(case_losses(loss_function, batch.logits, batch.label))
-        for name, values in case_overlap(batch.logits, batch.label, activation=activation).items():
-            overlaps[name].append(values)
-    per_class = {name: torch.cat(values).cpu().double().numpy() for name, values in overlaps.items()}
-    figures = {name: values.mean(axis=1) for name, values in per_class.items()}
-    figures["loss"] = torch.cat(losses).cpu().double().numpy()
-    return CaseScores(ids=tuple(ids), figures=figures, per_class=per_class)
+        values = {"loss": case_losses(loss_function, batch.logits, batch.label)}
+        if task == "classification":
+            values["probabilities"] = log_probabilities(batch.logits.double(), activation).exp()
+            values["truth"] = label_outcomes(batch.label, batch.logits, activation)
+        else:
+            overlap = case_overlap(batch.logits, batch.label, activation=activation)
+            values.update({str(name): value for name, value in overlap.items()})
+        for name, value in values.items():
+            columns.setdefault(name, []).append(value)
+    arrays = {name: torch.cat(values).cpu().double().numpy() for name, values in columns.items()}
+    loss = {"loss": arrays.pop("loss")}
+    if task == "classification":
+        probabilities, truth = arrays["probabilities"], arrays["truth"].astype(np.int64)
+        correct = (probabilities.argmax(axis=1) == truth).astype(np.float64)
+        return ClassScores(
+            ids=tuple(ids), figures={"correct": correct, **loss}, per_class={}, probabilities=probabilities, truth=truth
+        )
+    means = {name: values.mean(axis=1) for name, values in arrays.items()}
+    return CaseScores(ids=tuple(ids), figures={**means, **loss}, per_class=arrays)

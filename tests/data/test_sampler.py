@@ -121,11 +121,27 @@ def test_a_dataset_with_nothing_to_forget_is_refused() -> None:
 def test_items_and_lists_of_crops_are_tagged() -> None:
     plain = TaggedDataset(dataset=Numbers(3), forget_ids=["1"])
     assert [plain[index] for index in range(2)] == [
-        {"value": 0, "id": "0", "forget": False},
-        {"value": 1, "id": "1", "forget": True},
+        {"value": 0, "id": "0", "forget": False, "held": False},
+        {"value": 1, "id": "1", "forget": True, "held": False},
     ]
     crops = TaggedDataset(dataset=Numbers(3, crops=True), forget_ids=["1"])[1]
-    assert crops == [{"value": 1, "id": "1", "forget": True}, {"value": -1, "id": "1", "forget": True}]
+    tags = {"id": "1", "forget": True, "held": False}
+    assert crops == [{"value": 1, **tags}, {"value": -1, **tags}]
+
+
+def test_cases_that_an_earlier_request_had_forgotten_are_held_and_drawn_among_the_retain_cases() -> None:
+    dataset = TaggedDataset(dataset=Numbers(8), forget_ids=["0"], held_ids=["2", "5"])
+    assert (dataset.forget_indices, dataset.held_indices, dataset.retain_indices) == ((0,), (2, 5), (1, 3, 4, 6, 7))
+    assert [dataset[index]["held"] for index in (0, 2, 3)] == [False, True, False]
+    drawn = list(ForgetRetainSampler(dataset=dataset, batch_size=2, forget_per_batch=1))
+    assert sorted(drawn[1::2]) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_where_every_case_is_to_forget_an_epoch_is_one_pass_over_them() -> None:
+    sampler = ForgetRetainSampler(dataset=tagged(6, 0), batch_size=3, forget_per_batch=1)
+    drawn = list(sampler)
+    assert len(sampler) == len(drawn) == 6
+    assert sorted(drawn) == list(range(6))
 
 
 def test_a_dataset_that_lacks_a_case_to_forget_is_refused() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from monai.inferers import SimpleInferer
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -154,3 +155,44 @@ def test_terms_of_different_losses_are_refused():
     terms = [CalibratedErasureTerm(loss_function=nn.BCEWithLogitsLoss()) for _ in range(2)]
     with pytest.raises(ValueError, match="one and the same loss function"):
         CalibrationTargets(terms=terms, forget=Listed([]), reference=Listed([]))
+
+
+def test_answers_on_the_fly_are_those_that_were_fixed_beforehand_where_items_do_not_change():
+    every = cases(12, forget=5)
+    items, reference = every[:8], Listed(every[8:])
+    learned = []
+    for answers in ("fixed", "on_the_fly"):
+        student = adapted_student(learned=0.2)
+        term = CalibratedViewTerm(loss_function=nn.BCEWithLogitsLoss(), activation="sigmoid", answers=answers)
+        handler = CalibrationTargets(
+            terms=[term],
+            views=mirror_views(2),
+            forget=Listed(items[:5]),
+            reference=reference,
+            batch_size=2,
+            inferer=SimpleInferer(),
+        )
+        trainer = trainer_of(
+            student, items, retention={"gap": SquaredGap()}, erasure={"v": term}, train_handlers=[handler]
+        )
+        trainer.run()
+        learned.append(torch.cat([parameter.detach().flatten() for parameter in student.parameters()]))
+    torch.testing.assert_close(*learned, rtol=1e-4, atol=1e-5)
+
+
+def test_whole_images_are_measured_by_the_inferer_that_is_given():
+    every, calls = cases(8, forget=3), []
+
+    class Counting(SimpleInferer):
+        def __call__(self, inputs, network, *args, **kwargs):
+            calls.append(tuple(inputs.shape))
+            return super().__call__(inputs, network, *args, **kwargs)
+
+    term = CalibratedErasureTerm(loss_function=nn.BCEWithLogitsLoss())
+    handler = CalibrationTargets(
+        terms=[term], forget=Listed(every[:3]), reference=Listed(every[6:]), batch_size=1, inferer=Counting()
+    )
+    trainer_of(
+        adapted_student(), every[:6], retention={"gap": SquaredGap()}, erasure={"c": term}, train_handlers=[handler]
+    ).run()
+    assert len(calls) == 5  # three to forget, two of reference, and none of the training steps

@@ -410,3 +410,48 @@ def test_locality_terms_compare_student_and_teacher_on_a_mirror_image_of_the_for
 def test_locality_without_views_is_refused():
     with pytest.raises(ValueError, match="'locality' needs 'views'"):
         trainer_of(adapted_student(), cases(4, forget=2), locality={"near": SquaredGap()})
+
+
+def test_cases_forgotten_before_are_given_to_the_terms_that_hold_and_to_no_other():
+    items = [{**item, "held": index in (2, 4)} for index, item in enumerate(cases(5, forget=2))]
+    sides = {name: Recorder() for name in ("retention", "erasure", "hold")}
+    trainer_of(
+        adapted_student(), items, batch_size=5, **{side: {f"{side}_term": term} for side, term in sides.items()}
+    ).run()
+    seen = {name: term.seen[0].ids for name, term in sides.items()}
+    assert seen == {
+        "retention": ("case_3",),
+        "erasure": ("case_0", "case_1"),
+        "hold": ("case_2", "case_4"),
+    }
+    taught = logits_of(plain_network(), [items[2], items[4]])
+    np.testing.assert_allclose(sides["hold"].seen[0].teacher, taught, atol=1e-6)
+
+
+def test_a_term_that_reads_a_view_is_given_the_teachers_answer_to_the_view_of_each_case_mapped_back():
+    class ViewRecorder(Recorder):
+        uses_view = True
+
+    items, term = cases(4, forget=3), ViewRecorder()
+    student = adapted_student(learned=0.4)
+    trainer = trainer_of(student, items, batch_size=4, erasure={"view": term})
+    mirrored, upside = MirrorView(axes=(-1,)), MirrorView(axes=(-2,), swapped=True)
+    trainer.case_views = {"case_0": mirrored, "case_1": upside, "case_2": mirrored}
+    trainer.run()
+    teacher = plain_network()
+    for row, view in enumerate((mirrored, upside, mirrored)):
+        image = items[row]["image"][None]
+        seen = image.transpose(-1, -2).flip(-2) if view.swapped else image.flip(-1)
+        with torch.no_grad():
+            answer = teacher(seen)
+        back = answer.flip(-2).transpose(-1, -2) if view.swapped else answer.flip(-1)
+        torch.testing.assert_close(term.seen[0].view[row], back[0], atol=1e-5, rtol=1e-5)
+
+
+def test_a_forget_case_without_a_chosen_view_is_named():
+    class ViewRecorder(Recorder):
+        uses_view = True
+
+    trainer = trainer_of(adapted_student(), cases(4, forget=1), erasure={"view": ViewRecorder()})
+    with pytest.raises(ValueError, match="no view was chosen for the case 'case_0': add CalibrationTargets"):
+        trainer.run()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from monai_unlearn.engines import mirror_views
+from monai_unlearn.engines import MirrorView, mirror_views
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,8 @@ def test_the_views_of_a_picture_are_the_symmetries_of_the_square() -> None:
 def test_impossible_views_are_refused(dims: int, swap: bool) -> None:
     with pytest.raises(ValueError, match="'spatial_dims'"):
         mirror_views(dims, swap=swap)
+
+
+def test_logits_of_a_classifier_have_nothing_to_undo():
+    logits = torch.randn(3, 5)
+    assert torch.equal(MirrorView(axes=(-1,), swapped=True).invert(logits), logits)

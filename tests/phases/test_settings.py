@@ -24,12 +24,18 @@ TABLE: dict[str, tuple[list[tuple[Any, Any]], list[Any]]] = {
     "group_by": OPTIONAL_TEXT,
     "table": OPTIONAL_TEXT,
     "output_dir": (TEXT[0], [*TEXT[1], "", " ", None, False]),
-    "teacher_checkpoint": OPTIONAL_TEXT,
+    "teacher_checkpoint": (
+        [*OPTIONAL_TEXT[0], (["fold0.pt", "fold1.pt"], ["fold0.pt", "fold1.pt"])],
+        [True, 3, 0.5, [3], ["fold0.pt", ""], {"a": 1}],
+    ),
     "device": (
         [("cpu", torch.device("cpu")), (torch.device("cpu"), torch.device("cpu"))],
         ["gpu", "", "none", None, ["cpu"], {"a": 1}],
     ),
-    "image_size": ([(16, 16), (128, 128)], [15, 0, -1, 128.0, "128", True, None, "none", [128], {"a": 1}]),
+    "image_size": (
+        [(16, 16), (128, 128), ([40, 56, 40], [40, 56, 40])],
+        [15, 0, -1, 128.0, "128", True, None, "none", [], [40, 15], [40, "56"], {"a": 1}],
+    ),
     "max_cases": ([(4, 4), (800, 800), *((word, None) for word in NOTHING)], [3, 0, 10.0, "800", True, [800]]),
     "scope": ([("adapters", "adapters"), ("weights", "weights")], ["Adapters", "", "none", None, True, ["adapters"]]),
     "erasure": ([("suppress", "suppress"), ("calibrate", "calibrate")], ["calibrated", None, False, ["suppress"]]),
@@ -47,6 +53,12 @@ TABLE: dict[str, tuple[list[tuple[Any, Any]], list[Any]]] = {
             ("none", False),
         ],
         [1, 0, "yes", "1", None, [True], {"a": 1}],
+    ),
+    "ledger": OPTIONAL_TEXT,
+    "observer": ([("1stHO", "1stHO"), ("both", "both")], ["1stho", "", "none", None, True, ["both"]]),
+    "activation": (
+        [("sigmoid", "sigmoid"), ("softmax", "softmax"), *((word, None) for word in NOTHING)],
+        ["Sigmoid", True, 1, ["sigmoid"]],
     ),
     "oracle": ([("train", "train"), ("oracle.pt", "oracle.pt"), *((word, None) for word in NOTHING)], [True, 1, ["a"]]),
 }

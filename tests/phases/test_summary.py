@@ -20,7 +20,11 @@ def audit() -> dict:
         "bundle": "isic_unlearn",
         "settings": {"erasure": "calibrate"},
         "grade": "reversible",
-        "data": {"synthetic": False, "forget": 60, "retain": 540, "reference": 75, "unseen": 74, "excluded": 1},
+        "request": {"classes": [], "named": 0, "random": True},
+        "data": {
+            **{"synthetic": False, "task": "segmentation", "softmax": True, "class_names": ["nothing", "head", "tail"]},
+            **{"forget": 60, "retain": 540, "reference": 75, "unseen": 74, "excluded": 1},
+        },
         "models": {"teacher": figures(0.9), "student": figures(0.8), "oracle": None},
         "membership": {"teacher": {"auc": 0.7371}, "student": {"auc": 0.5}, "oracle": None},
         "cost": {"erase_seconds": 61.4, "restore_seconds": 2.0},
@@ -90,3 +94,29 @@ def test_the_paths_of_what_is_there_are_printed(audit, tmp_path, capsys):
     assert str(tmp_path / "model.pt") in printed
     assert "report.html" not in printed
     assert "adapter" not in printed
+
+
+def test_cases_that_an_earlier_request_had_forgotten_have_a_column(audit):
+    audit["data"]["forgotten_before"] = 7
+    for name in ("teacher", "student"):
+        audit["models"][name]["forgotten_before"] = {"iou": 0.123, "loss": 1.0, "n": 7}
+    text = format_summary(audit)
+    assert "forgotten_before (7)" in text
+    assert table(text)["student"][4] == "0.123"
+
+
+def test_a_class_request_shows_every_class_on_unseen_cases(audit):
+    audit["request"]["classes"] = [2]
+    audit["models"]["teacher"]["unseen"]["dice_per_class"] = [0.9, 0.8]
+    audit["models"]["student"]["unseen"]["dice_per_class"] = [0.89, 0.01]
+    lines = [line.split() for line in format_summary(audit).splitlines()]
+    assert ["head", "teacher", "0.900", "student", "0.890"] in lines
+    assert ["tail", "teacher", "0.800", "student", "0.010", "to", "be", "unlearned"] in lines
+
+
+def test_a_class_that_no_unseen_case_has_is_a_dash(audit):
+    audit["request"]["classes"], audit["data"]["class_names"] = [0], None
+    for name in ("teacher", "student"):
+        audit["models"][name]["unseen"]["f1_per_class"] = [None, 0.5]
+    lines = [line.split() for line in format_summary(audit).splitlines()]
+    assert ["class", "0", "teacher", "–", "student", "–", "to", "be", "unlearned"] in lines
