@@ -9,7 +9,6 @@ from typing import Any
 import ignite.distributed as idist
 import torch
 import torch.distributed as dist
-from monai.bundle import ConfigParser
 from torch import nn
 
 __all__ = ["agree", "distribute", "is_first", "join_processes", "refuse_several_processes", "wait_for_all"]
@@ -82,7 +81,7 @@ def wait_for_all() -> None:
         dist.barrier()
 
 
-def refuse_several_processes(parser: ConfigParser) -> None:
+def refuse_several_processes() -> None:
     """Raise a ``ValueError`` if several processes were started with a config that is for one."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         raise ValueError(

@@ -49,7 +49,7 @@ def run_phases(*names: str) -> None:
     """
     with one_line_errors():
         parser = calling_parser()
-        refuse_several_processes(parser)
+        refuse_several_processes()
         for member in _members(parser):
             _run(Session(member), names)
 
