@@ -17,7 +17,7 @@ from monai_unlearn.data.history import classes_before, forgotten_before
 from monai_unlearn.data.identifiers import case_id, hash_identifier, load_or_create_salt
 from monai_unlearn.data.images import check_images
 from monai_unlearn.data.isic import download_isic2018, isic_datalists, lesion_datalists
-from monai_unlearn.data.items import LabelValues, case_list, example_image, task_of
+from monai_unlearn.data.items import CaseImages, LabelValues, example_image, item_datalists, item_list, task_of
 from monai_unlearn.data.ledger import append_event, read_ledger
 from monai_unlearn.data.lesion_classes import (
     LESION_CLASSES,
@@ -44,6 +44,7 @@ __all__ = [
     "HIPPOCAMPUS_CLASSES",
     "LESION_CLASSES",
     "SUBSETS",
+    "CaseImages",
     "ClassDatalists",
     "Criterion",
     "Datalists",
@@ -61,7 +62,6 @@ __all__ = [
     "Where",
     "append_event",
     "case_id",
-    "case_list",
     "chase_datalists",
     "check_images",
     "check_pictures",
@@ -78,6 +78,8 @@ __all__ = [
     "hippocampus_datalists",
     "index_dicom",
     "isic_datalists",
+    "item_datalists",
+    "item_list",
     "join_masks",
     "join_table",
     "lesion_class_datalists",

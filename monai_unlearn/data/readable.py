@@ -1,13 +1,14 @@
-"""Are all files of a datalist there and whole? Asked before anything is trained."""
+"""Are all files of a bundle's datalists there and whole? Asked before anything is trained."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePath
+from typing import Any
 
-from monai.transforms import LoadImage
+from monai.transforms import Compose, LoadImage, LoadImaged
 from tqdm import tqdm
 
 from monai_unlearn.data.datalists import Case
@@ -15,35 +16,57 @@ from monai_unlearn.data.datalists import Case
 __all__ = ["check_readable"]
 
 
-def check_readable(cases: Sequence[Case], *, workers: int = 2) -> None:
-    """Read every image and label file of a datalist once, with the reader that MONAI would choose.
+def check_readable(
+    cases: Sequence[Case], *, items: Sequence[Case] = (), transform: object = None, workers: int = 2
+) -> None:
+    """Read every image and label file of a datalist once.
 
     Args:
-        cases: items with ``image`` and ``label``: a path, a list of paths, or for ``label`` a class.
+        cases: with ``id`` and ``row``; ``image`` and ``label`` are a path or a list of paths, ``label`` may be a class.
+        items: items of the bundle's datalists by row; needed for ``transform``.
+        transform: the bundle's preprocessing, whose own ``LoadImaged`` read the files; without one they are read by the
+            reader that MONAI chooses.
         workers: threads that read.
 
     Raises:
         ValueError: for the first file, in the order of the cases, that is missing or cannot be read.
     """
-    load = LoadImage(image_only=True)
+    loaders = [step for step in _steps(transform) if isinstance(step, LoadImaged)] if items else []
+    default = LoadImage(image_only=True)
+
+    def problem_of(case: Case) -> str | None:
+        files = {key: _paths_in(case.get(key)) for key in ("image", "label")}
+        for key, paths in files.items():
+            for path in paths:
+                if not path.exists():
+                    return f"cannot find the {key} {path} of the case {case['id']!r}"
+        try:
+            for loader in loaders:
+                loader(dict(items[case["row"]]))
+            if not loaders:
+                for path in (*files["image"], *files["label"]):
+                    default(path)
+        except Exception as error:  # each reader has errors of its own; all mean that the file is no use
+            reason = " ".join(str(error).split())[:200]
+            named = ", ".join(f"{key} {paths[0]}" for key, paths in files.items() if paths)
+            return f"the case {case['id']!r} ({named}) cannot be read ({type(error).__name__}: {reason})"
+        return None
+
     with ThreadPoolExecutor(workers) as pool:
-        found = pool.map(lambda case: _problem_of(case, load), cases)
+        found = pool.map(problem_of, cases)
         for problem in tqdm(found, total=len(cases), desc="check images", unit="case", disable=not sys.stderr.isatty()):
             if problem is not None:
+                pool.shutdown(cancel_futures=True)
                 raise ValueError(problem)
 
 
-def _problem_of(case: Case, load: LoadImage) -> str | None:
-    for key in ("image", "label"):
-        paths = case.get(key)
-        if not isinstance(paths, (str, PurePath, list, tuple)):
-            continue
-        for path in [paths] if isinstance(paths, (str, PurePath)) else paths:
-            if not Path(path).exists():
-                return f"cannot find the {key} {path} of the case {case['id']!r}"
-            try:
-                load(path)
-            except Exception as error:  # each reader has errors of its own; all mean that the file is no use
-                reason = " ".join(str(error).split())[:200]
-                return f"the {key} {path} of the case {case['id']!r} cannot be read ({type(error).__name__}: {reason})"
-    return None
+def _steps(transform: object) -> Iterator[object]:
+    yield transform
+    if isinstance(transform, Compose):
+        for step in transform.transforms:
+            yield from _steps(step)
+
+
+def _paths_in(value: Any) -> list[Path]:
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return [Path(one) for one in values if isinstance(one, (str, PurePath))]

@@ -4,6 +4,7 @@ from monai_unlearn.engines.calibration import CalibrationTargets
 from monai_unlearn.engines.inference import CaseBatch, predict_cases
 from monai_unlearn.engines.student import SCOPES, erase_parameters, make_student, restore_parameters
 from monai_unlearn.engines.unlearning_trainer import UnlearningTrainer
+from monai_unlearn.engines.view_shift import ShiftView, shift_views
 from monai_unlearn.engines.views import MirrorView, mirror_views
 
 __all__ = [
@@ -11,10 +12,12 @@ __all__ = [
     "CalibrationTargets",
     "CaseBatch",
     "MirrorView",
+    "ShiftView",
     "UnlearningTrainer",
     "erase_parameters",
     "make_student",
     "mirror_views",
     "predict_cases",
     "restore_parameters",
+    "shift_views",
 ]

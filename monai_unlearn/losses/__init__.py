@@ -1,8 +1,10 @@
 """Loss terms: retention holds what must stay, erasure removes what must go."""
 
+from monai_unlearn.losses.activation import activation_of
 from monai_unlearn.losses.background import BackgroundTerm, background_loss
 from monai_unlearn.losses.calibrated import CalibratedErasureTerm, calibrated_loss, match_reference_quantiles
 from monai_unlearn.losses.calibrated_view import CalibratedViewTerm, choose_views
+from monai_unlearn.losses.class_removal import ClassRemovalTerm, class_removal_loss
 from monai_unlearn.losses.contradiction import ContradictionTerm, contradiction_loss
 from monai_unlearn.losses.distillation import DistillationTerm, distillation_loss
 from monai_unlearn.losses.entropy import EntropyTerm, entropy_loss
@@ -17,6 +19,7 @@ __all__ = [
     "BackgroundTerm",
     "CalibratedErasureTerm",
     "CalibratedViewTerm",
+    "ClassRemovalTerm",
     "ContradictionTerm",
     "DistillationTerm",
     "EntropyTerm",
@@ -26,11 +29,13 @@ __all__ = [
     "SupervisedTerm",
     "TermInputs",
     "UnlearningTerm",
+    "activation_of",
     "background_loss",
     "calibrated_loss",
     "case_losses",
     "case_mean",
     "choose_views",
+    "class_removal_loss",
     "contradiction_loss",
     "distillation_loss",
     "entropy_loss",

@@ -10,6 +10,14 @@ from monai_unlearn.losses.outcomes import Activation
 
 __all__ = ["activation_of"]
 
+_BY_NAME: dict[str, Activation] = {
+    "sigmoid": "sigmoid",
+    "softmax": "softmax",
+    "use_softmax": "softmax",
+    "pre_sigmoid": "sigmoid",
+    "pre_softmax": "softmax",
+}
+"""Flags of MONAI's losses; those of the focal loss and of the masked Dice loss have names of their own."""
 _BY_CLASS: dict[str, Activation] = {
     "CrossEntropyLoss": "softmax",
     "BCEWithLogitsLoss": "sigmoid",
@@ -20,7 +28,7 @@ _BY_CLASS: dict[str, Activation] = {
 def activation_of(loss_function: object) -> Activation:
     """Tell whether a loss reads logits through a sigmoid or through a softmax.
 
-    MONAI's losses say so in ``sigmoid`` and ``softmax`` (``use_softmax`` of the focal loss), torch's by what they are;
+    MONAI's losses say so in flags such as ``sigmoid`` and ``softmax``, torch's by what they are;
     a loss that holds others, such as ``DiceCELoss`` or ``DeepSupervisionLoss``, is asked for the first that says so.
 
     Args:
@@ -30,9 +38,9 @@ def activation_of(loss_function: object) -> Activation:
         ValueError: if the loss does not say, for instance because it takes probabilities.
     """
     for part in _parts(loss_function):
-        for name, activation in (("sigmoid", "sigmoid"), ("softmax", "softmax"), ("use_softmax", "softmax")):
+        for name, activation in _BY_NAME.items():
             if getattr(part, name, False) is True:
-                return "sigmoid" if activation == "sigmoid" else "softmax"
+                return activation
         if type(part).__name__ in _BY_CLASS:
             return _BY_CLASS[type(part).__name__]
         if type(part).__name__ == "FocalLoss":

@@ -1,5 +1,6 @@
 """The run ids of a bundle: settings, phases, the output folder, and errors in one line."""
 
+from monai_unlearn.phases.fitting import fitting_input
 from monai_unlearn.phases.overlay import adapt_bundle
 from monai_unlearn.phases.processes import distribute, join_processes
 from monai_unlearn.phases.running import PHASES, run_phases
@@ -12,6 +13,7 @@ __all__ = [
     "adapt_bundle",
     "check_settings",
     "distribute",
+    "fitting_input",
     "join_processes",
     "run_phases",
 ]

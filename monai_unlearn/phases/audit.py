@@ -15,9 +15,10 @@ from torch import nn
 from tqdm import tqdm
 
 import monai_unlearn
-from monai_unlearn.audit import CaseScores, adapters_off_difference, loss_attack, score_cases
+from monai_unlearn.audit import CaseScores, ClassScores, adapters_off_difference, loss_attack, score_cases
 from monai_unlearn.data import SUBSETS
 from monai_unlearn.files import sha256_of
+from monai_unlearn.metrics import remaining_total_variation
 from monai_unlearn.networks import has_adapters, load_weights
 from monai_unlearn.phases.erase import load_student, plan_restore, state_files
 from monai_unlearn.phases.figures import FIGURES, audit_loader, draw_figures
@@ -93,6 +94,21 @@ def _score(session: Session, name: str, network: nn.Module) -> CaseScores:
     )
 
 
+def _of_class_request(
+    scores: dict[str, CaseScores], ids: dict[str, list[str]], classes: tuple[int, ...]
+) -> dict[str, Any] | None:
+    """Compare student and oracle on cases of unlearned classes: do they spread them alike over the other classes?"""
+    student, oracle = scores["student"], scores.get("oracle")
+    if not classes or not isinstance(student, ClassScores) or not isinstance(oracle, ClassScores):
+        return None
+    distances = {}
+    for subset in ("forget", "unseen"):
+        rows = [row for row in student.rows(ids[subset]) if student.truth[row] in classes]
+        found = [one.probabilities[rows] for one in (student, oracle)]
+        distances[subset] = float(remaining_total_variation(*found, removed=classes).mean()) if rows else None
+    return {"total_variation_to_oracle": distances}
+
+
 def _assemble(session: Session, scores: dict[str, CaseScores], ids: dict[str, list[str]]) -> dict[str, Any]:
     phases, partition = session.folder.phases, session.partition
     membership = {
@@ -124,6 +140,7 @@ def _assemble(session: Session, scores: dict[str, CaseScores], ids: dict[str, li
                 for name, of_model in scores.items()
             },
         },
+        "class_request": _of_class_request(scores, ids, partition.classes),
         "membership": {"oracle": None, **membership},
         "relearning": {"student": None, "oracle": None},
         "grade": "reversible" if adapters else "permanent",

@@ -63,12 +63,11 @@ def calling_config_files(marker: str) -> ConfigFiles | None:
     """
     for frame in _calling_frames():
         if frame.f_code is create_workflow.__code__ and frame.f_locals.get("config_file") is not None:
-            contents = [ConfigParser.load_config_file(path) for path in ensure_tuple(frame.f_locals["config_file"])]
+            paths = [str(path) for path in ensure_tuple(frame.f_locals["config_file"])]
+            contents = [ConfigParser.load_config_file(path) for path in paths]
             first = next((i for i, one in enumerate(contents) if marker in str(one.get("initialize"))), len(contents))
-            bundle, overlay = (
-                {key: value for one in part for key, value in one.items()}
-                for part in (contents[:first], contents[first:])
-            )
+            bundle = ConfigParser.load_config_files(paths[:first])
+            overlay = {key: value for one in contents[first:] for key, value in one.items()}
             return ConfigFiles(bundle=bundle, overlay=overlay)
     return None
 

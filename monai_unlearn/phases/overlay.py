@@ -6,35 +6,30 @@ import copy
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser
 
 from monai_unlearn.phases.boundary import ConfigFiles, calling_config_files, calling_parser, one_line_errors
+from monai_unlearn.phases.outputs import redirect_outputs, silence_writers
+from monai_unlearn.phases.own_keys import keep_own_keys
 from monai_unlearn.phases.processes import is_first
 from monai_unlearn.phases.settings import check_values, refuse_unknown_keys
-from monai_unlearn.phases.survey import lacking_pieces
+from monai_unlearn.phases.survey import augments_by_mirrors, follow_references, lacking_pieces
 
-__all__ = ["TeacherRecipe", "adapt_bundle", "redirect_outputs"]
+__all__ = ["TeacherRecipe", "adapt_bundle"]
+
+logger = logging.getLogger(__name__)
 
 STUDENT_TO_SAVE = "$monai_unlearn.networks.MergedWeights(@student) if @scope == 'adapters' else @student"
 CHECKPOINTS = "$@output_dir + '/checkpoints'"
-REDIRECTED = {
-    "log_dir": "$str(@output_dir)",
-    "save_dir": "$@output_dir + '/handlers'",
-    "output_dir": "$@output_dir + '/predictions'",
-    "cache_dir": "$@output_dir + '/cache'",
-}
-"""Arguments of handlers, transforms and datasets that name a folder, and where they point instead."""
-WRITERS = (
-    *("CheckpointSaver", "StatsHandler", "TensorBoardStatsHandler", "TensorBoardImageHandler", "MetricsSaver"),
-    *("MLFlowHandler", "EpochHistory", "PhaseProgress"),
-)
-"""Handlers that write: of several processes the first one has them."""
+ORACLE_CHECKPOINTS = "$@output_dir + '/oracle/checkpoints'"
 REPLACED = ("loss_function", "network", "optimizer", "train_data_loader", "train_handlers")
 """Arguments of a bundle's trainer that the overlay gives anew."""
+FROM_LOADER = ("num_workers", "collate_fn")
+"""Arguments of a bundle's training loader that the restore phase takes over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +50,7 @@ def adapt_bundle() -> None:
     becomes an :class:`~monai_unlearn.engines.UnlearningTrainer` with the bundle's own arguments; its optimiser and
     learning-rate schedule, made for training from scratch, are replaced. Checkpoint loaders are switched off, since the
     weights are loaded before the adapters are injected; checkpoint savers save the merged weights. Whatever is written
-    goes below ``output_dir``.
+    goes below ``output_dir``. What the bundle itself has under ``initialize`` is done at the end.
 
     Raises:
         SystemExit: with one line, for a bundle that lacks what unlearning needs, an unknown key, or a wrong value.
@@ -66,61 +61,58 @@ def adapt_bundle() -> None:
         parser = calling_parser()
         files = calling_config_files("adapt_bundle")
         refuse_unknown_keys(parser, known=() if files is None else {*files.bundle, *files.overlay})
-        lacking = lacking_pieces(parser)
-        if lacking:
+        follow_references(parser)
+        if lacking := lacking_pieces(parser):
             raise ValueError(f"the overlay cannot be used with this bundle: {'; '.join(lacking)}")
+        if files is None:
+            logger.warning("the config files are not known: what the bundle itself has under 'initialize' is not done")
+        else:
+            keep_own_keys(parser, files)
+        check_values(parser)
+        mirrors = augments_by_mirrors(parser)
         parser["teacher_recipe"] = TeacherRecipe(config=_recipe_of(parser, files))
         _rewrite(parser)
-        check_values(parser)
+        parser["bundle_initialize"] = files.bundle.get("initialize") if files is not None else None
         parser.parse(reset=True)
-
-
-def redirect_outputs(config: Any, *, student: str | None) -> None:
-    """Redirect all that the components of a config write to ``output_dir``, in place.
-
-    Args:
-        config: config text of ``train`` or ``validate``.
-        student: expression of what checkpoint savers save; ``None`` leaves what they save.
-    """
-    for component in _components(config):
-        name = str(component["_target_"]).rpartition(".")[2]
-        for argument in REDIRECTED.keys() & component.keys():
-            component[argument] = REDIRECTED[argument]
-        if name.startswith("TensorBoard"):
-            component["log_dir"] = REDIRECTED["log_dir"]
-        if name == "CheckpointSaver":
-            component["save_dir"] = CHECKPOINTS
-            if student is not None:
-                component["save_dict"] = {"model": student}
-        if name == "CheckpointLoader" or (name == "LrScheduleHandler" and student is not None):
-            component["_disabled_"] = True
+        _require_teacher(parser)
+        if mirrors and parser["erasure"] == "calibrate":
+            logger.warning(
+                f"THE TEACHER MAY KNOW MIRROR IMAGES, TOO: its training has {', '.join(mirrors)}, and 'calibrate' "
+                "takes what the teacher says of a case's mirror image for what a network says that never saw the "
+                "case. Look at the attack's AUC in the report, and see docs/overlay.md"
+            )
+    # not under the boundary: an error in here is the bundle's
+    parser.get_parsed_content("bundle_initialize")
 
 
 def _speak_up() -> None:
-    """Show our log lines where the bundle has no ``logging.conf`` that decides what is shown."""
-    if not logging.getLogger().hasHandlers():
+    """Show log lines as MONAI's own ``logging.conf`` would, where the bundle has none that decides what is shown."""
+    root = logging.getLogger()
+    if not root.hasHandlers():
         handler = logging.StreamHandler(sys.stdout)
         handler.setFormatter(logging.Formatter("%(asctime)s - %(levelname)s - %(message)s"))
-        package = logging.getLogger("monai_unlearn")
-        package.handlers = [handler]
-        package.setLevel(logging.INFO)
+        root.addHandler(handler)
+        root.setLevel(logging.INFO)
 
 
 def _rewrite(parser: ConfigParser) -> None:
-    train, trainer = parser["train"], parser["train"]["trainer"]
+    train, validate, trainer = parser["train"], parser["validate"], parser["train"]["trainer"]
     parser["supervised_loss"] = trainer["loss_function"]
-    redirect_outputs([train, parser["validate"]], student=STUDENT_TO_SAVE)
+    redirect_outputs(parser.get(), checkpoints=CHECKPOINTS, student=STUDENT_TO_SAVE)
     parser["ckpt_dir"] = CHECKPOINTS
     parser["network"] = "@student"
-    if "evaluator" in parser["validate"]:
-        parser["validate"]["evaluator"]["network"] = "@student"
+    if "evaluator" in validate:
+        validate["evaluator"]["network"] = "@student"
+    for part, side in (("train", "training"), ("validate", "never_trained")):
+        if "data" in parser[part]["dataset"]:  # read without building the dataset, which may cache all images
+            parser["items"][side] = f"$monai_unlearn.data.item_list(@{part}#dataset#data, '{part}')"
 
     erase, audit = parser["erase"], parser["audit"]
-    handlers = trainer.get("train_handlers", [])
+    handlers = trainer.get("train_handlers") or []
     if isinstance(handlers, list):  # written down in the trainer itself
         train["handlers"] = handlers
         handlers = "@train#handlers"
-    erase["handlers"] = f"$list({handlers}) + @erase#own_handlers"
+    erase["handlers"] = f"$list({str(handlers).removeprefix('$')}) + @erase#own_handlers"
     loader = {**train["dataloader"], **erase["dataloader"], "_target_": train["dataloader"]["_target_"]}
     erase["dataloader"] = {key: value for key, value in loader.items() if key not in ("shuffle", "batch_sampler")}
     if "batch_size" not in train["dataloader"]:
@@ -128,22 +120,27 @@ def _rewrite(parser: ConfigParser) -> None:
     kept = {key: value for key, value in trainer.items() if key not in REPLACED}
     train["trainer"] = {**kept, **erase.pop("trainer_arguments"), "_target_": "monai_unlearn.engines.UnlearningTrainer"}
 
-    if "inferer" not in parser["validate"]:
+    if "inferer" not in validate:
         audit["inferer"] = "@train#inferer"
-    if "batch_size" in (parser["validate"].get("dataloader") or {}):
+    if "batch_size" in (validate.get("dataloader") or {}):
         audit["batch_size"] = "@validate#dataloader#batch_size"
-    for section in ("erase", "restore"):
-        for argument in ("num_workers", "collate_fn"):
-            if argument in train["dataloader"]:
-                parser[section]["dataloader"][argument] = train["dataloader"][argument]
+    for argument in (name for name in FROM_LOADER if name in train["dataloader"]):
+        parser["restore"]["dataloader"][argument] = train["dataloader"][argument]
     if not is_first():
-        for component in _components([train, parser["validate"], erase, parser["restore"]]):
-            if str(component["_target_"]).rpartition(".")[2] in WRITERS:
-                component["_disabled_"] = True
+        silence_writers(parser.get())
     meta = parser.get("_meta_") or {}
     parser["bundle"] = f"unlearn: {meta.get('name') or 'a bundle without a name'}"
     if parser["class_names"] is None:
         parser["class_names"] = _class_names(meta)
+
+
+def _require_teacher(parser: ConfigParser) -> None:
+    given = parser.get_parsed_content("teacher_checkpoint")
+    for path in given if isinstance(given, list) else [given]:
+        if path is None or not Path(path).is_file():
+            raise ValueError(
+                f"there is no trained network '{path}' to unlearn from; give its weights with --teacher_checkpoint"
+            )
 
 
 def _class_names(meta: dict[str, Any]) -> list[str] | None:
@@ -159,20 +156,9 @@ def _recipe_of(parser: ConfigParser, files: ConfigFiles | None) -> dict[str, Any
     if files is None:
         return None
     recipe: dict[str, Any] = copy.deepcopy(parser.get())
-    for key in files.overlay.keys() & files.bundle.keys():
-        recipe[key] = files.bundle[key]
-    recipe["train"]["trainer"]["max_epochs"] = files.bundle["train"]["trainer"]["max_epochs"]
-    recipe.update(output_dir=parser["output_dir"], ckpt_dir=CHECKPOINTS)
-    redirect_outputs([recipe["train"], recipe.get("validate")], student=None)
+    own = ConfigParser(copy.deepcopy(files.bundle))
+    follow_references(own)
+    recipe["train"]["trainer"]["max_epochs"] = own["train"]["trainer"]["max_epochs"]
+    recipe.update(output_dir=parser["output_dir"], ckpt_dir=ORACLE_CHECKPOINTS)
+    redirect_outputs(recipe, checkpoints=ORACLE_CHECKPOINTS, student=None)
     return recipe
-
-
-def _components(config: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(config, dict):
-        if "_target_" in config:
-            yield config
-        for value in config.values():
-            yield from _components(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _components(value)

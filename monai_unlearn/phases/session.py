@@ -256,17 +256,17 @@ class Session:
                     f"the teacher '{path}' would be overwritten by this run's own; choose another output_dir"
                 )
             load_weights(copy.deepcopy(network), path)
-        if "example_input" in self.parser:
-            trace_layers(copy.deepcopy(network).cpu(), self.build("example_input"))
         if not self.folder.writes:
             return
         cases = (*self.partition.training, *self.partition.never_trained)
-        exist = all(path.is_file() for case in cases for path in case_files(case))
+        exist = all(path.exists() for case in cases for path in case_files(case))
         known = files_digest(cases, self.folder.salt) if exist else ""
         checked = self.folder.phases.get("checking", {}).get("fingerprint")
         if not known or checked != known:
             self.build("input_check")(cases)
             self.folder.record("checking", fingerprint=known, files=())
+        if "example_input" in self.parser:  # which may be read off the first file
+            trace_layers(copy.deepcopy(network).cpu(), self.build("example_input"))
         self.folder.claim(("partition.json", "metrics.csv"))
 
 

@@ -1,5 +1,6 @@
 """Figures and the HTML report; this room reads numbers and arrays only."""
 
+from monai_unlearn.visualize.class_bars import draw_class_bars
 from monai_unlearn.visualize.comparison import ComparisonRow, draw_comparison
 from monai_unlearn.visualize.curves import draw_loss_curves
 from monai_unlearn.visualize.membership import draw_case_losses, draw_loss_attack
@@ -9,6 +10,7 @@ from monai_unlearn.visualize.saving import encode_figure, save_figure
 __all__ = [
     "ComparisonRow",
     "draw_case_losses",
+    "draw_class_bars",
     "draw_comparison",
     "draw_loss_attack",
     "draw_loss_curves",

@@ -16,7 +16,7 @@ from monai_unlearn.files import write_whole
 
 __all__ = ["render_report", "write_report"]
 
-_SUBSETS = ("forget", "retain", "reference", "unseen")
+_SUBSETS = ("forget", "retain", "reference", "unseen", "forgotten_before")
 _MODELS = ("teacher", "student", "oracle")
 _SCORES = {"iou": "IoU", "dice": "Dice", "accuracy": "Accuracy", "f1_macro": "F1 (macro)", "loss": "Loss"}
 _CLASS_SCORES = {"iou_per_class": "IoU", "dice_per_class": "Dice", "f1_per_class": "F1"}

@@ -60,7 +60,11 @@ def test_the_ledger_says_what_was_asked_when_and_which_network_answered(answered
 
 def test_no_file_that_was_written_names_a_case(answered: Path) -> None:
     for path in answered.rglob("*"):
-        if path.is_file() and path.suffix in (".json", ".jsonl", ".log", ".csv", ".html") and path.name != "demand.json":
+        if (
+            path.is_file()
+            and path.suffix in (".json", ".jsonl", ".log", ".csv", ".html")
+            and path.name != "demand.json"
+        ):
             assert "case_0" not in path.read_text(encoding="utf-8"), path
 
 

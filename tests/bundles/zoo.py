@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,21 +12,35 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import torch
-from monai.bundle import ConfigParser
+import yaml
+from monai.bundle import ConfigParser, ConfigWorkflow, create_workflow
 from PIL import Image
 
 Config = dict[str, Any]
 
+OVERLAY = Path(__file__).parents[2] / "bundles" / "unlearn.json"
+
 TRAINING, NEVER_TRAINED = 6, 6
 
 
-def write_bundle(root: Path, kind: str) -> Path:
-    """Write a whole bundle folder; return the path of its training config."""
+def write_bundle(
+    root: Path, kind: str, *, change: Callable[[Config], None] | None = None, config_name: str = "train.json"
+) -> Path:
+    """Write a whole bundle folder, and its data beside it; return the path of its training config.
+
+    Args:
+        root: the bundle's folder, made here.
+        kind: one of ``KINDS``.
+        change: alters the config before it is written.
+        config_name: JSON or YAML.
+    """
     config = KINDS[kind](root)
+    if change is not None:
+        change(config)
     (root / "configs").mkdir(parents=True)
     (root / "models").mkdir()
-    path = root / "configs" / "train.json"
-    path.write_text(json.dumps(config, indent=4))
+    path = root / "configs" / config_name
+    path.write_text(json.dumps(config, indent=4) if path.suffix == ".json" else yaml.safe_dump(config))
     channels = ["background", "organ", "lesion"][: 2 if kind != "unet" else 3]
     metadata = {
         "name": f"Test {kind}",
@@ -35,11 +51,44 @@ def write_bundle(root: Path, kind: str) -> Path:
         "network_data_format": {"outputs": {"pred": {"channel_def": dict(zip("012", channels, strict=False))}}},
     }
     (root / "configs" / "metadata.json").write_text(json.dumps(metadata))
+    torch.manual_seed(0)
+    torch.save(own_network(path).state_dict(), root / "models" / "model.pt")
+    return path
+
+
+def own_network(path: Path) -> torch.nn.Module:
+    """Build the network of a bundle from its training config, as anybody would who never heard of unlearning."""
     parser = ConfigParser()
     parser.read_config(str(path))
-    torch.manual_seed(0)
-    torch.save(parser.get_parsed_content("network_def").state_dict(), root / "models" / "model.pt")
-    return path
+    network: torch.nn.Module = parser.get_parsed_content("network_def")
+    return network
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def unlearn(path: Path, out: Path, *, run_id: str = "run", **settings: Any) -> ConfigWorkflow:
+    """Merge the overlay after a bundle's config and run it, as ``python -m monai.bundle run`` does.
+
+    Args:
+        path: the bundle's training config.
+        out: ``output_dir``.
+        run_id: ``""`` initialises only.
+        settings: overrides.
+    """
+    defaults = {"output_dir": str(out), "train#trainer#max_epochs": 1, "rank": 2, "logging_file": False}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="parsing config_file", category=UserWarning)  # MONAI's, of any config
+        workflow: ConfigWorkflow = create_workflow(
+            config_file=[str(path), str(OVERLAY)], workflow_type="train", run_id=run_id or "run", **defaults | settings
+        )
+    if run_id:
+        workflow.run()
+        workflow.finalize()
+    return workflow
 
 
 def _volumes(folder: Path, classes: int) -> None:
@@ -180,7 +229,9 @@ def _common(root: Path, *, network: Config, loss: Config, output: Config) -> Con
     }
 
 
-def _volume_bundle(root: Path, *, classes: int, dataset: Config, network: Config, loss: Config, output: Config) -> Config:
+def _volume_bundle(
+    root: Path, *, classes: int, dataset: Config, network: Config, loss: Config, output: Config
+) -> Config:
     config = _common(root, network=network, loss=loss, output=output)
     _volumes(Path(config["dataset_dir"]), classes)
     config["images"] = "$list(sorted(glob.glob(@dataset_dir + '/imagesTr/*.nii.gz')))"
