@@ -5,6 +5,7 @@ from monai_unlearn.engines.inference import CaseBatch, predict_cases
 from monai_unlearn.engines.student import SCOPES, erase_parameters, make_student, restore_parameters
 from monai_unlearn.engines.unlearning_trainer import UnlearningTrainer
 from monai_unlearn.engines.view_shift import ShiftView, shift_views
+from monai_unlearn.engines.view_targets import ViewTargets
 from monai_unlearn.engines.views import MirrorView, mirror_views
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "MirrorView",
     "ShiftView",
     "UnlearningTrainer",
+    "ViewTargets",
     "erase_parameters",
     "make_student",
     "mirror_views",

@@ -23,7 +23,9 @@ class MirrorView:
     swapped: bool = False
 
     def apply(self, images: torch.Tensor) -> torch.Tensor:
-        """Mirror images of shape ``(B, C, *spatial)``."""
+        """Mirror images or label maps of shape ``(B, C, *spatial)``; class labels, ``(B,)`` or ``(B, 1)``, stay."""
+        if images.ndim <= 2:
+            return images
         return (images.transpose(-1, -2) if self.swapped else images).flip(self.axes)
 
     def invert(self, images: torch.Tensor) -> torch.Tensor:

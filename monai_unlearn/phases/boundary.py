@@ -45,11 +45,13 @@ class ConfigFiles:
 
     Args:
         bundle: content of the files before the overlay, merged.
-        overlay: content of the overlay and of the files after it, merged.
+        overlay: content of the overlay.
+        later: content of the files after it.
     """
 
     bundle: dict[str, Any]
     overlay: dict[str, Any]
+    later: dict[str, Any]
 
 
 def calling_config_files(marker: str) -> ConfigFiles | None:
@@ -67,8 +69,11 @@ def calling_config_files(marker: str) -> ConfigFiles | None:
             contents = [ConfigParser.load_config_file(path) for path in paths]
             first = next((i for i, one in enumerate(contents) if marker in str(one.get("initialize"))), len(contents))
             bundle = ConfigParser.load_config_files(paths[:first])
-            overlay = {key: value for one in contents[first:] for key, value in one.items()}
-            return ConfigFiles(bundle=bundle, overlay=overlay)
+            overlay, later = (
+                {key: value for one in part for key, value in one.items()}
+                for part in (contents[first : first + 1], contents[first + 1 :])
+            )
+            return ConfigFiles(bundle=bundle, overlay=overlay, later=later)
     return None
 
 

@@ -15,9 +15,10 @@ from monai.bundle import ConfigParser
 from monai_unlearn.phases.boundary import ConfigFiles, calling_config_files, calling_parser, one_line_errors
 from monai_unlearn.phases.outputs import redirect_outputs, silence_writers
 from monai_unlearn.phases.own_keys import keep_own_keys
+from monai_unlearn.phases.parts import complete_sections
 from monai_unlearn.phases.processes import is_first
 from monai_unlearn.phases.settings import check_values, refuse_unknown_keys
-from monai_unlearn.phases.survey import augments_by_mirrors, follow_references, lacking_pieces
+from monai_unlearn.phases.survey import augments_by_mirrors, lacking_pieces
 
 __all__ = ["TeacherRecipe", "adapt_bundle"]
 
@@ -60,8 +61,8 @@ def adapt_bundle() -> None:
     with one_line_errors():
         parser = calling_parser()
         files = calling_config_files("adapt_bundle")
-        refuse_unknown_keys(parser, known=() if files is None else {*files.bundle, *files.overlay})
-        follow_references(parser)
+        refuse_unknown_keys(parser, known=() if files is None else {*files.bundle, *files.overlay, *files.later})
+        complete_sections(parser)
         if lacking := lacking_pieces(parser):
             raise ValueError(f"the overlay cannot be used with this bundle: {'; '.join(lacking)}")
         if files is None:
@@ -157,7 +158,7 @@ def _recipe_of(parser: ConfigParser, files: ConfigFiles | None) -> dict[str, Any
         return None
     recipe: dict[str, Any] = copy.deepcopy(parser.get())
     own = ConfigParser(copy.deepcopy(files.bundle))
-    follow_references(own)
+    complete_sections(own)
     recipe["train"]["trainer"]["max_epochs"] = own["train"]["trainer"]["max_epochs"]
     recipe.update(output_dir=parser["output_dir"], ckpt_dir=ORACLE_CHECKPOINTS)
     redirect_outputs(recipe, checkpoints=ORACLE_CHECKPOINTS, student=None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from monai.bundle import ConfigParser
 import monai_unlearn
 from monai_unlearn.phases.fingerprint import references_in
 from monai_unlearn.phases.outputs import components_in
+from monai_unlearn.phases.parts import complete_sections
 
-__all__ = ["augments_by_mirrors", "describe_bundle", "follow_references", "lacking_pieces", "overlay_path"]
+__all__ = ["augments_by_mirrors", "describe_bundle", "lacking_pieces", "overlay_path"]
 
 NEEDED = {
     "network_def": "the network, as a component of its own: teacher, student and oracle are copies of it",
@@ -35,8 +35,6 @@ USED = {
     "validate#inferer": "how the network is run in the audit",
     "validate#evaluator": "the validation during the erase phase",
 }
-INLINED = (*NEEDED, "validate#dataloader", "validate#evaluator")
-"""Pieces that are changed or looked into, so that a reference will not do."""
 UNFIT_DATASETS = {
     "SmartCacheDataset": "changes its cases while it trains; use CacheDataset for unlearning",
     **dict.fromkeys(
@@ -49,18 +47,6 @@ UNFIT_DATASETS = {
     ),
 }
 MIRRORS = ("RandFlip", "RandFlipd", "RandAxisFlip", "RandAxisFlipd")
-
-
-def follow_references(parser: ConfigParser) -> None:
-    """Write a component in the place of a plain reference to it (``"dataset": "@train_dataset"``), in place."""
-    for name in INLINED:
-        value = parser.get(name)
-        for _ in range(8):  # a reference may lead to another one; in a circle MONAI says so later
-            if not (isinstance(value, str) and value.startswith("@")) or parser.get(value[1:]) is None:
-                break
-            value = parser[value[1:]]
-        if isinstance(value, dict) and value is not parser.get(name):
-            parser[name] = copy.deepcopy(value)
 
 
 def lacking_pieces(parser: ConfigParser) -> list[str]:
@@ -135,7 +121,7 @@ def describe_bundle(files: Sequence[str | Path]) -> tuple[bool, str]:
         parser.resolve_macro_and_relative_ids()
     except Exception as error:  # JSON, YAML and MONAI's own; all mean the same
         raise ValueError(f"cannot read the config '{files[0]}': {' '.join(str(error).split())}") from error
-    follow_references(parser)
+    complete_sections(parser)
     lines = ["The overlay will use:"]
     lines += [f"  {_word_for(parser.get(name)):<34} {what} ({name})" for name, what in USED.items() if parser.get(name)]
     lacking = lacking_pieces(parser)

@@ -219,18 +219,18 @@ def measure(study: Study, seed: int, names: list[str], arguments: argparse.Names
     folder.mkdir(parents=True, exist_ok=True)
     common: dict[str, object] = {"dataset_dir": Path(arguments.data).resolve(), "seed": seed}
     common["device"] = arguments.device
-    first = folder / "teacher"
+    first, second = folder / "teacher", folder / "oracle"
     run_bundle("teaching", study.bundle, first, **common)
     teacher = first / "teacher" / "model.pt"
     if any(study.rows[name].oracle == "shared" for name in names):
-        run_bundle("retraining", study.bundle, first, **common)
+        run_bundle("retraining", study.bundle, second, **common)
     rows = {}
     for name in names:
         row, out = study.rows[name], folder / name.replace(" ", "_")
         start = folder / row.teacher.replace(" ", "_") / "model.pt" if row.teacher else teacher
         settings: dict[str, object] = {**common, **row.settings, "teacher_checkpoint": start}
         if row.oracle:
-            settings["oracle"] = first / "oracle" / "model.pt" if row.oracle == "shared" else row.oracle
+            settings["oracle"] = second / "oracle" / "model.pt" if row.oracle == "shared" else row.oracle
         run_bundle("run", study.bundle, out, **settings)
         rows[name] = summarise(json.loads((out / "audit.json").read_text()), row)
     seconds = json.loads((first / "phases.json").read_text())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -240,19 +241,23 @@ def test_labels_may_be_one_hot(run: Any) -> None:
     assert outcome.audit["request"]["classes"] == [2]
 
 
-def test_parts_may_lie_elsewhere_in_the_config(run: Any) -> None:
-    """As in MONAI's own templates: top-level components, and a section that refers to them."""
+def test_the_parts_may_all_lie_at_the_top_level(run: Any) -> None:
+    """As in MONAI's own templates, whose run is ``@trainer.run()``; the oracle is retrained without the case, too."""
 
     def apart(config: Config) -> None:
-        config["train_dataset"] = config["train"].pop("dataset")
-        config["train"]["dataset"] = "@train_dataset"
-        config["evaluator"] = config["validate"].pop("evaluator")
-        config["validate"]["evaluator"] = "@evaluator"
-        config["val_handlers"] = config["validate"].pop("handlers")
-        config["evaluator"]["val_handlers"] = "@val_handlers"
+        for section, engine in (("train", "trainer"), ("validate", "evaluator")):
+            parts = config.pop(section)
+            config.update({engine if key == engine else f"{section}_{key}": value for key, value in parts.items()})
+        text = json.dumps(config).replace("@train#trainer", "@trainer").replace("@validate#evaluator", "@evaluator")
+        moved = json.loads(re.sub(r"([@%])(train|validate)#", r"\1\2_", text))
+        config.clear()
+        config.update(moved)
 
-    outcome = run("densenet", change=apart)
+    outcome = run("densenet", change=apart, oracle="train")
+    assert "validate_accuracy" in outcome.log
     assert (outcome.out / "checkpoints" / "model.pt").is_file()
+    assert outcome.audit["data"]["forget"] == 1
+    assert "Epoch: 1/3, Iter: 3/3" in outcome.log  # five retain cases in batches of two
 
 
 def test_a_key_of_the_bundle_that_is_also_one_of_ours_keeps_its_meaning(run: Any) -> None:

@@ -33,4 +33,10 @@ def test_impossible_views_are_refused(dims: int, swap: bool) -> None:
 
 def test_logits_of_a_classifier_have_nothing_to_undo():
     logits = torch.randn(3, 5)
-    assert torch.equal(MirrorView(axes=(-1,), swapped=True).invert(logits), logits)
+    view = MirrorView(axes=(-1,), swapped=True)
+    assert torch.equal(view.invert(logits), logits)
+
+
+def test_class_labels_are_the_same_in_every_view():
+    classes = torch.tensor([2, 0, 1])
+    assert torch.equal(MirrorView(axes=(-1,), swapped=True).apply(classes), classes)

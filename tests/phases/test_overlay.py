@@ -82,7 +82,7 @@ def test_of_several_processes_the_others_have_no_writers() -> None:
 
 def kept(bundle: dict[str, Any], overlay: dict[str, Any], **overrides: Any) -> ConfigParser:
     parser = ConfigParser({**bundle, **{key: value for key, value in overlay.items() if key[0] != "+"}, **overrides})
-    keep_own_keys(parser, ConfigFiles(bundle=bundle, overlay=overlay))
+    keep_own_keys(parser, ConfigFiles(bundle=bundle, overlay=overlay, later={}))
     return parser
 
 

@@ -13,7 +13,6 @@ from monai_unlearn.__main__ import show_overlay
 from monai_unlearn.phases.survey import (
     augments_by_mirrors,
     describe_bundle,
-    follow_references,
     lacking_pieces,
     overlay_path,
 )
@@ -89,20 +88,6 @@ def test_a_trainer_without_a_loss() -> None:
     parser = parser_of()
     del parser["train"]["trainer"]["loss_function"]
     assert lacking_pieces(parser) == ["'train#trainer' has no 'loss_function'"]
-
-
-def test_plain_references_are_followed() -> None:
-    parser = parser_of(mine=BUNDLE["train"]["dataset"], yours="@mine", train__dataset="@yours")
-    follow_references(parser)
-    assert parser["train#dataset"] == BUNDLE["train"]["dataset"]
-    assert parser["train#dataset"] is not parser["mine"]
-
-
-@pytest.mark.parametrize("reference", ["@nowhere", "@train#dataset", "$@mine"])
-def test_references_to_nothing_and_in_a_circle_are_left(reference: str) -> None:
-    parser = parser_of(train__dataset=reference)
-    follow_references(parser)
-    assert parser["train#dataset"] == reference
 
 
 def test_mirror_images_in_training_are_seen_through_references() -> None:
