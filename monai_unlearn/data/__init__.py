@@ -1,5 +1,6 @@
 """Requests, datalists, partition, samplers and phantoms."""
 
+from monai_unlearn.data.case_images import CaseImages, LabelValues, example_image, example_label, task_of
 from monai_unlearn.data.chase import chase_datalists, vessel_datalists
 from monai_unlearn.data.datalists import Datalists, join_table, limit_cases
 from monai_unlearn.data.dicom_datalists import dicom_cases, dicom_datalists
@@ -17,7 +18,7 @@ from monai_unlearn.data.history import classes_before, forgotten_before
 from monai_unlearn.data.identifiers import case_id, hash_identifier, load_or_create_salt
 from monai_unlearn.data.images import check_images
 from monai_unlearn.data.isic import download_isic2018, isic_datalists, lesion_datalists
-from monai_unlearn.data.items import CaseImages, LabelValues, example_image, item_datalists, item_list, task_of
+from monai_unlearn.data.items import item_datalists, item_list
 from monai_unlearn.data.ledger import append_event, read_ledger
 from monai_unlearn.data.lesion_classes import (
     LESION_CLASSES,
@@ -73,6 +74,7 @@ __all__ = [
     "dicom_datalists",
     "download_isic2018",
     "example_image",
+    "example_label",
     "forgotten_before",
     "hash_identifier",
     "hippocampus_datalists",

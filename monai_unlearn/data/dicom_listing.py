@@ -62,6 +62,7 @@ def write_dicom_index(
             path,
             ", ".join(sorted(revealed)),
         )
+    _refuse_foreign(path)
     training = [_hashed(case, salt, path.parent) for case in cases]
     if len({case["id"] for case in training}) != len(training):
         raise ValueError(f"{path}: two cases have the same series, or hashes that start alike; list each series once")
@@ -80,6 +81,21 @@ def write_dicom_index(
         ],
     }
     return write_whole(path, json.dumps(content, indent=1).encode())
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Make sure that a file that is written over is an index of ours."""
+    if not path.exists():
+        return
+    try:
+        content = json.loads(path.read_bytes())
+        ours = isinstance(content, dict) and "schema" in content and "problems" in content
+    except ValueError:
+        ours = False
+    if not ours:
+        raise ValueError(
+            f"'{path}' exists and is no index of monai_unlearn; it is left as it is. Give another --output."
+        )
 
 
 def load_dicom_index(path: str | Path) -> list[Case]:

@@ -98,7 +98,8 @@ def make_partition(
         wanted = _selected(request, selection, whole, available, held)
     elif request.classes:
         classes = resolve_classes(request, class_names)
-        having = cases_with_classes(classes, available, label_values=label_values, source=request.source)
+        # those forgotten before as well: held as they are, they would keep the class alive
+        having = cases_with_classes(classes, training, label_values=label_values, source=request.source)
         wanted = _Wanted(forget=having, classes=classes)
     else:
         wanted = _Wanted(forget=_drawn(request, available, group_of, generator))

@@ -50,8 +50,16 @@ def forgotten_before(
             )
         salt, hashes = load_or_create_salt(path), set(event["forget"])
         found = {name for name in ids if hash_identifier(name, salt) in hashes}
+        if not found:
+            raise ValueError(
+                f"none of the {len(hashes)} cases of {answer} is in the datalist, so they would be taken for new ones: "
+                "are cases named otherwise now (an 'id' column, 'id_from'), or is this another set? With --ledger none "
+                "the teacher counts as having forgotten nothing"
+            )
         if len(found) < len(hashes):
-            logger.info(f"{len(hashes) - len(found)} of the {len(hashes)} cases of {answer} are not in the datalist")
+            logger.warning(
+                f"{len(hashes) - len(found)} of the {len(hashes)} cases of {answer} are not among the training cases"
+            )
         forgotten |= found
     return frozenset(forgotten)
 

@@ -68,12 +68,13 @@ class Partition:
     @property
     def retain(self) -> tuple[Case, ...]:
         """Training cases to keep."""
-        return tuple(case for case in self.training if case["id"] not in self.forget_ids | self.forgotten_before)
+        others = self.forget_ids | self.forgotten_before
+        return tuple(case for case in self.training if case["id"] not in others)
 
     @property
     def held(self) -> tuple[Case, ...]:
         """Training cases that an earlier request had forgotten: nothing is learned from them any more."""
-        return tuple(case for case in self.training if case["id"] in self.forgotten_before)
+        return tuple(case for case in self.training if case["id"] in self.forgotten_before - self.forget_ids)
 
     @property
     def never_trained(self) -> tuple[Case, ...]:

@@ -14,7 +14,8 @@ def redact(text: str, identifiers: Iterable[str], salt: bytes) -> str:
     """Replace every identifier in a text by the beginning of its salted hash.
 
     An identifier is found in any case of letters and also within paths and words (``patient007``), but a number not
-    within a longer one (``17`` in ``2017``), and one or two letters not within a word.
+    within a longer one (``17`` in ``2017``), and one or two letters not within a word. A number of one or two digits is
+    found where it stands as a name, in quotation marks or in a path: elsewhere it is a count as likely as a patient.
 
     Args:
         text: what a user wrote, such as the reason of a demand.
@@ -35,6 +36,9 @@ def redact(text: str, identifiers: Iterable[str], salt: bytes) -> str:
 
 
 def _standing_alone(name: str) -> str:
+    if name.isdecimal() and len(name) < 3:
+        return rf"(?<=['\"/_\\]){name}(?=['\"/_.\\])"
+
     def neighbour(end: str) -> str:
         return r"\d" if end.isdecimal() else r"[^\W\d_]" if end.isalpha() and len(name) < 3 else r"(?!)"
 

@@ -48,7 +48,7 @@ def predict_cases(
     for batch in loader:
         image, label = (torch.as_tensor(batch[key]).to(device) for key in ("image", "label"))
         with eval_mode(network), torch.no_grad():  # not across the yield: the caller's code would run under them, too
-            logits = inferer(image, network)
+            logits = inferer(image, network).to(device)  # a sliding window may stitch on the CPU
         for case, finite in zip(batch["id"], logits.flatten(1).isfinite().all(1).tolist(), strict=True):
             if not finite:
                 raise ValueError(

@@ -31,8 +31,9 @@ class UnlearningTrainer(SupervisedTrainer):
 
     over the retention terms :math:`k` and the erasure terms :math:`j` (Erase to Retain, the erase phase; without
     erasure terms it is the restore phase). Cases that an earlier request had forgotten have terms of their own, which
-    hold them where the teacher, the result of that request, has them. The unweighted mean of every term is in ``engine.state.output`` under its
-    name, NaN where the batch has no case for it, and its mean over the epoch so far in ``engine.state.metrics``.
+    hold them where the teacher, the result of that request, has them. The unweighted mean of every term is in
+    ``engine.state.output`` under its name, NaN where the batch has no case for it, and its mean over the epoch so far
+    in ``engine.state.metrics``.
 
     The teacher is the student with its adapters off. Where the student has none (scope ``weights``), give ``teacher``.
     Normalisation statistics stay frozen. Everything else, such as handlers, automatic mixed precision, gradient

@@ -22,7 +22,9 @@ class ShiftView:
     shift: tuple[int, ...]
 
     def apply(self, images: torch.Tensor) -> torch.Tensor:
-        """Shift images of shape ``(B, C, *spatial)``."""
+        """Shift images or label maps of shape ``(B, C, *spatial)``; class labels, ``(B,)`` or ``(B, 1)``, stay."""
+        if images.ndim <= 2:
+            return images
         return images.roll(self.shift, tuple(range(-len(self.shift), 0)))
 
     def invert(self, images: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """The run ids of a bundle: settings, phases, the output folder, and errors in one line."""
 
-from monai_unlearn.phases.fitting import fitting_input
+from monai_unlearn.phases.fitting import fitting_input, fitting_names
 from monai_unlearn.phases.overlay import adapt_bundle
 from monai_unlearn.phases.processes import distribute, join_processes
 from monai_unlearn.phases.running import PHASES, run_phases
@@ -14,6 +14,7 @@ __all__ = [
     "check_settings",
     "distribute",
     "fitting_input",
+    "fitting_names",
     "join_processes",
     "run_phases",
 ]

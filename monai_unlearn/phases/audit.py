@@ -101,6 +101,8 @@ def _of_class_request(
     student, oracle = scores["student"], scores.get("oracle")
     if not classes or not isinstance(student, ClassScores) or not isinstance(oracle, ClassScores):
         return None
+    if student.probabilities.shape[1] - len(classes) < 2:  # one class that is left is a certainty
+        return None
     distances = {}
     for subset in ("forget", "unseen"):
         rows = [row for row in student.rows(ids[subset]) if student.truth[row] in classes]

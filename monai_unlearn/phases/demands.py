@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from monai_unlearn.data import append_event, hash_identifier, redact
+from monai_unlearn.data import append_event, hash_identifier, read_ledger, redact
 from monai_unlearn.files import sha256_of
 from monai_unlearn.phases.session import Session
 
@@ -20,12 +20,14 @@ def record_demand(session: Session) -> None:
 
 
 def record_answer(session: Session, *, adapter: str | None) -> None:
-    """Write into the ledger which network answers what was asked.
+    """Write into the ledger which network answers what was asked, unless that stands there already.
 
     Args:
         session: the session, its ``model.pt`` released.
         adapter: name of the released adapter's weights in the output folder, if there is one.
     """
+    if not session.folder.writes:
+        return
     answer = {
         "event": "answered",
         "teacher_sha256": session.teacher_digest,
@@ -33,7 +35,9 @@ def record_answer(session: Session, *, adapter: str | None) -> None:
         "adapter_sha256": None if adapter is None else sha256_of(session.folder / adapter),
         "output_dir": str(session.folder.path.resolve()),
     }
-    _append(session, answer)
+    ledger, model = session.setting("ledger"), answer["model_sha256"]
+    if not any(event["event"] == "answered" and event["model_sha256"] == model for event in read_ledger(ledger)):
+        _append(session, answer)
 
 
 def _append(session: Session, event: dict[str, Any]) -> None:

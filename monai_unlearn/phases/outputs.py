@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["components_in", "redirect_outputs", "silence_writers", "switch_off"]
+__all__ = ["components_in", "redirect_outputs", "silence_writers", "switch_off", "target_name"]
 
 REDIRECTED = {
     "log_dir": "$str(@output_dir)",
@@ -31,7 +31,7 @@ def redirect_outputs(config: Any, *, checkpoints: str, student: str | None) -> N
             not the bundle's. ``None`` leaves both.
     """
     for component in components_in(config):
-        name = _name_of(component)
+        name = target_name(component)
         for argument in REDIRECTED.keys() & component.keys():
             component[argument] = REDIRECTED[argument]
         if name.startswith("TensorBoard"):  # its default is the working directory
@@ -51,7 +51,7 @@ def redirect_outputs(config: Any, *, checkpoints: str, student: str | None) -> N
 def silence_writers(config: Any) -> None:
     """Switch off every handler that writes, in place."""
     for component in components_in(config):
-        if _name_of(component) in WRITERS:
+        if target_name(component) in WRITERS:
             switch_off(component)
 
 
@@ -74,5 +74,6 @@ def components_in(config: Any) -> Iterator[dict[str, Any]]:
             yield from components_in(value)
 
 
-def _name_of(component: dict[str, Any]) -> str:
-    return str(component["_target_"]).rpartition(".")[2]
+def target_name(component: dict[str, Any]) -> str:
+    """Name the class of a component without the modules that it is in."""
+    return str(component.get("_target_", "settings")).rpartition(".")[2]

@@ -17,8 +17,8 @@ from monai_unlearn.phases.outputs import redirect_outputs, silence_writers
 from monai_unlearn.phases.own_keys import keep_own_keys
 from monai_unlearn.phases.parts import complete_sections
 from monai_unlearn.phases.processes import is_first
+from monai_unlearn.phases.requirements import augments_by_mirrors, lacking_pieces
 from monai_unlearn.phases.settings import check_values, refuse_unknown_keys
-from monai_unlearn.phases.survey import augments_by_mirrors, lacking_pieces
 
 __all__ = ["TeacherRecipe", "adapt_bundle"]
 
@@ -61,6 +61,8 @@ def adapt_bundle() -> None:
     with one_line_errors():
         parser = calling_parser()
         files = calling_config_files("adapt_bundle")
+        if "bundle_root" not in parser:
+            parser["bundle_root"] = "."
         refuse_unknown_keys(parser, known=() if files is None else {*files.bundle, *files.overlay, *files.later})
         complete_sections(parser)
         if lacking := lacking_pieces(parser):

@@ -7,7 +7,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from monai_unlearn.phases.outputs import components_in
+from monai_unlearn.phases.outputs import components_in, target_name
 
 __all__ = ["complete_sections"]
 
@@ -55,7 +55,7 @@ def _link(parts: dict[str, Any], section: str, engine_name: str, loader: str) ->
 
 def _only(parser: ConfigParser, kind: str) -> dict[str, Any]:
     """Return the one component of a kind; nothing where there are several or none."""
-    found = [one for one in components_in(parser.get()) if str(one["_target_"]).rpartition(".")[2] == kind]
+    found = [one for one in components_in(parser.get()) if target_name(one) == kind]
     return found[0] if len(found) == 1 else {}
 
 

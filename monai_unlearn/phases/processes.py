@@ -11,7 +11,17 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-__all__ = ["agree", "distribute", "is_first", "join_processes", "refuse_several_processes", "wait_for_all"]
+from monai_unlearn.phases.boundary import calling_parser
+
+__all__ = [
+    "agree",
+    "distribute",
+    "is_first",
+    "join_processes",
+    "refuse_alone",
+    "refuse_several_processes",
+    "wait_for_all",
+]
 
 PATIENCE = timedelta(hours=12)
 """How long a process waits for another one: while one audits, the others have nothing to do."""
@@ -21,8 +31,8 @@ def join_processes(device: str | None = None) -> torch.device:
     """Join the processes that ``torchrun`` started; for ``initialize`` of a multi-GPU config.
 
     Args:
-        device: ``"cpu"`` for processes without GPUs (gloo); ``None`` takes the GPU of the process' number where there
-            are enough, else the CPU.
+        device: ``"cpu"`` for processes without GPUs (gloo); ``None``: what ``device`` of the config says, or the GPU of
+            the process' number where there are enough, else the CPU.
 
     Returns:
         This process' device.
@@ -34,11 +44,14 @@ def join_processes(device: str | None = None) -> torch.device:
         raise ValueError(
             "this config is for several processes: start it with torchrun --nproc_per_node=N -m monai.bundle"
         )
+    if device is None:
+        given = calling_parser().get("device")
+        device = given if isinstance(given, str) and not given.startswith("$") else None
     local = int(os.environ["LOCAL_RANK"])
     gpu = device != "cpu" and torch.cuda.is_available() and torch.cuda.device_count() > local
     if not dist.is_initialized():
         dist.init_process_group("nccl" if gpu else "gloo", timeout=PATIENCE)
-        # ignite looks around by a collective when it is first asked; here all ask at once, later the first one might alone
+        # ignite looks round by a collective when it is first asked: here all ask, later the first process might alone
         idist.sync()
     if gpu:
         torch.cuda.set_device(local)
@@ -79,6 +92,14 @@ def wait_for_all() -> None:
     """Wait until every process is here."""
     if dist.is_initialized():
         dist.barrier()
+
+
+def refuse_alone(why: str) -> None:
+    """Raise a ``ValueError`` if several processes are at work: one of them would ask the others, who are waiting."""
+    if dist.is_initialized():
+        raise ValueError(
+            f"{why}; do it beforehand in one process (run id 'retraining'), and give its network by --oracle"
+        )
 
 
 def refuse_several_processes() -> None:

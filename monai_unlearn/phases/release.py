@@ -29,7 +29,6 @@ def release(session: Session) -> None:
                 write_whole(session.folder / name, (session.folder / source).read_bytes())
         else:  # an adapter of an earlier release does not belong to these weights
             session.folder.discard(released)
-        record_answer(session, adapter=released[0] if reversible else None)
         return {}
 
     plan = Plan(
@@ -40,3 +39,4 @@ def release(session: Session) -> None:
         alone=True,
     )
     session.run(plan, work)
+    record_answer(session, adapter=released[0] if reversible else None)

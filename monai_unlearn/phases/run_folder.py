@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import shutil
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from monai_unlearn.data import hash_identifier, load_or_create_salt
+from monai_unlearn.data import load_or_create_salt, redact
 from monai_unlearn.files import sha256_of, write_whole
 
 __all__ = ["RunFolder"]
@@ -127,6 +126,19 @@ class RunFolder:
                     f"another output_dir."
                 )
 
+    def refuse_foreign_folders(self, names: Iterable[str]) -> None:
+        """Make sure that folders which a bundle's own components write into hold nothing of anybody else's.
+
+        Raises:
+            ValueError: if one holds something and no phase of ours has ever begun here.
+        """
+        for name in names:
+            if not self.phases and (self / name).is_dir() and any((self / name).iterdir()):
+                raise ValueError(
+                    f"'{self / name}' is not empty and no run of monai_unlearn has been here; it is left as it is. "
+                    "Choose another output_dir."
+                )
+
     def discard(self, names: Iterable[str]) -> None:
         """Remove files that a phase of ours wrote, and their folders where these are empty then."""
         ours = {name for result in self.phases.values() for name in result["files"]}
@@ -155,20 +167,18 @@ class RunFolder:
                 handler = logging.FileHandler(self / "run.log", encoding="utf-8")
         except OSError as error:
             raise ValueError(f"cannot write '{self / 'run.log'}': {error.strerror}; nothing was begun") from error
-        handler.setFormatter(_Redacting({name: hash_identifier(name, self.salt)[:12] for name in identifiers}))
+        handler.setFormatter(_Redacting(identifiers, self.salt))
         logging.getLogger().addHandler(handler)
         return handler
 
 
 class _Redacting(logging.Formatter):
-    """Format a log line and replace every identifier, also within a path, that is not a part of a longer number."""
+    """Format a log line with every identifier replaced by its salted hash; the time and the level stay."""
 
-    def __init__(self, hashes: dict[str, str]) -> None:
-        super().__init__("%(asctime)s - %(levelname)s - %(message)s")
-        self.hashes = hashes
-        longest_first = sorted(hashes, key=len, reverse=True)
-        self.pattern = re.compile(rf"(?<!\d)(?:{'|'.join(map(re.escape, longest_first))})(?!\d)") if hashes else None
+    def __init__(self, identifiers: Iterable[str], salt: bytes) -> None:
+        super().__init__("%(message)s")
+        self.identifiers, self.salt = frozenset(identifiers), salt
 
     def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
-        return self.pattern.sub(lambda found: self.hashes[found.group()], line) if self.pattern else line
+        message = redact(super().format(record), self.identifiers, self.salt)
+        return f"{self.formatTime(record)} - {record.levelname} - {message}"

@@ -81,9 +81,15 @@ def _members(parser: ConfigParser) -> Iterator[ConfigParser]:
     for path in teachers:
         if not Path(path).is_file():
             raise ValueError(f"there is no checkpoint '{path}', one of the {len(teachers)} of 'teacher_checkpoint'")
-    folder = str(parser.get_parsed_content("output_dir"))
+    if len(teachers) > 1:
+        logger.warning(
+            f"{len(teachers)} NETWORKS, ONE SPLIT: if they are folds of a cross-validation, some were trained on what "
+            "is never trained on here, and their figures of 'reference' and 'unseen' are wrong. Run each by itself "
+            "with its own lists then."
+        )
+    folder, ledger = str(parser.get_parsed_content("output_dir")), parser.get_parsed_content("ledger")
     for number, path in enumerate(teachers):
         logger.info(f"network {number + 1} of {len(teachers)}: '{path}'")
         config = copy.deepcopy(parser.get())
-        config.update(teacher_checkpoint=str(path), output_dir=f"{folder}/network_{number}")
+        config.update(teacher_checkpoint=str(path), output_dir=f"{folder}/network_{number}", ledger=ledger)
         yield ConfigParser(config)

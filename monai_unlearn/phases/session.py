@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from monai.bundle import ConfigParser
+from monai.networks.utils import eval_mode
 from monai.utils import set_determinism
 from torch import nn
 
@@ -50,6 +52,8 @@ RESULTS = (
     *(f"figures/{name}.png" for name in ("comparison", "loss_curves", "case_losses", "loss_attack", "class_bars")),
 )
 """What is looked at before anything is begun: nobody else's checkpoint, table or report may lie there."""
+FOLDERS = ("checkpoints", "handlers", "predictions", "oracle/checkpoints")
+"""Where the components of a user's own bundle write, under the overlay."""
 BYTES_PER_PARAMETER = 4 * 6
 """Teacher, student, oracle, merged model and their temporary copies, in float32."""
 
@@ -64,6 +68,7 @@ class Plan:
         inputs: what else its result depends on.
         files: what it writes, relative to the output folder.
         alone: whether of several processes the first one does it alone.
+        answers_request: whether it depends on the classes that are or were to be unlearned.
     """
 
     phase: str
@@ -71,6 +76,7 @@ class Plan:
     inputs: dict[str, Any]
     files: Sequence[str]
     alone: bool = False
+    answers_request: bool = True
 
 
 @dataclass
@@ -177,8 +183,10 @@ class Session:
     def fingerprint(self, plan: Plan) -> str:
         """Digest of all that the result of a phase depends on."""
         config = config_closure(self.parser, plan.roots, NOT_INPUTS)
-        version = monai_unlearn.__version__
-        return digest({"config": config, "seed": self.setting("seed"), "version": version, **plan.inputs})
+        facts = {"seed": self.setting("seed"), "version": monai_unlearn.__version__}
+        if plan.answers_request:
+            facts |= {"classes": self.partition.classes, "classes_before": self._classes_before}
+        return digest({"config": config, **facts, **plan.inputs})
 
     def run(self, plan: Plan, work: Callable[[], dict[str, Any]]) -> None:
         """Run a phase, or say in one line that its result stands.
@@ -193,7 +201,8 @@ class Session:
                 f"{plan.phase}: stands already in '{self.folder.path}', nothing to do (--resume False does it again)"
             )
             return
-        self.folder.claim(plan.files)
+        if self.folder.writes:
+            self.folder.claim(plan.files)
         logger.info(f"{plan.phase}: begins")
         set_determinism(self.setting("seed"))
         start = time.perf_counter()
@@ -246,12 +255,16 @@ class Session:
 
     def _check_inputs(self, network: nn.Module) -> None:
         self.folder.refuse_foreign(RESULTS)
+        self.folder.refuse_foreign_folders(FOLDERS)
         ours = {(self.folder / name).resolve() for name in RESULTS}
         for key in ("teacher_checkpoint", "oracle"):
             path = self.setting(key)
             if path is None or (key, path) == ("oracle", "train"):
                 continue
-            if key == "teacher_checkpoint" and Path(path).resolve() in ours:
+            written = {(self.folder / name).resolve() for name in FOLDERS}
+            if key == "teacher_checkpoint" and (
+                Path(path).resolve() in ours or written.intersection(Path(path).resolve().parents)
+            ):
                 raise ValueError(
                     f"the teacher '{path}' would be overwritten by this run's own; choose another output_dir"
                 )
@@ -267,7 +280,26 @@ class Session:
             self.folder.record("checking", fingerprint=known, files=())
         if "example_input" in self.parser:  # which may be read off the first file
             trace_layers(copy.deepcopy(network).cpu(), self.build("example_input"))
+            self._check_classes(network)
         self.folder.claim(("partition.json", "metrics.csv"))
+
+    def _check_classes(self, network: nn.Module) -> None:
+        """Refuse classes that the network does not tell apart, before anything is written about them."""
+        classes = self.partition.classes
+        if not classes:
+            return
+        plain = copy.deepcopy(network).cpu()
+        with eval_mode(plain), torch.no_grad():
+            channels = plain(self.build("example_input")).shape[1]
+        if beyond := [value for value in classes if value >= channels]:
+            raise ValueError(
+                f"the request names the class {beyond[0]}, and the network's outputs are for the classes 0 to "
+                f"{channels - 1}"
+                + (": one label, which is either there or not, cannot be unlearned alone" if channels == 1 else "")
+            )
+        maps = self.build("audit#task") == "segmentation" and self.build("audit#activation") == "softmax"
+        if maps and 0 in classes:
+            raise ValueError("the request names the class 0, the background; name the structure that has to go")
 
 
 @contextmanager

@@ -55,6 +55,9 @@ def refuse_unknown_keys(parser: ConfigParser, *, known: Iterable[str] = ()) -> N
     """
     _refuse_the_config_dump(parser)
     known = {*SETTINGS, *OWN_KEYS, *ENTRIES, *_referred_to(parser.get()), *(key.split("#")[0] for key in known)}
+    for key in BY_REFERENCE:
+        if "run" in parser and key in parser and parser[key] is not None and key not in _referred_to(parser.get()):
+            raise ValueError(f"this bundle has no setting '{key}'; it is one of other bundles")
     for key in parser.get():
         if key not in known:
             nearest = difflib.get_close_matches(key, SETTINGS, n=1, cutoff=0.5)
@@ -196,6 +199,8 @@ SETTINGS: dict[str, Callable[[str, Any], Any]] = {
 }
 """Every overridable key, with the function that checks and normalises its value."""
 
+BY_REFERENCE = ("observer", "activation", "id_from", "image_size")
+"""Settings that nobody reads but the bundles that have them."""
 TRACKING_KEYS = ("tracking_uri", "experiment_name", "run_name", "save_execute_config", "is_not_rank0")
 """What MONAI puts into a config that is run with ``--tracking``."""
 

@@ -10,7 +10,9 @@ from monai.bundle import ConfigParser
 from torch.utils.data import Subset
 
 from monai_unlearn.files import save_tensors
-from monai_unlearn.phases.session import Plan, Session, closing_handlers
+from monai_unlearn.phases.fingerprint import config_closure
+from monai_unlearn.phases.processes import refuse_alone
+from monai_unlearn.phases.session import NOT_INPUTS, Plan, Session, closing_handlers
 
 __all__ = ["retrain_oracle", "train_teacher"]
 
@@ -26,7 +28,13 @@ def train_teacher(session: Session) -> None:
         logger.info(f"teaching: the teacher is '{given}', nothing to train")
         return
     logger.info("teaching: no teacher_checkpoint is given, so a teacher is trained here")
-    plan = Plan(phase="teaching", roots=RECIPE, inputs={"cases": session.training_digest}, files=["teacher/model.pt"])
+    plan = Plan(
+        phase="teaching",
+        roots=RECIPE,
+        inputs={"cases": session.training_digest},
+        files=["teacher/model.pt"],
+        answers_request=False,
+    )
     session.run(plan, lambda: _train(session, session.parser, "teacher/model.pt"))
 
 
@@ -39,13 +47,16 @@ def retrain_oracle(session: Session) -> None:
         logger.warning(
             "retraining: the oracle is trained by this bundle's recipe; was your teacher trained by it, too?"
         )
+    refuse_alone("the oracle cannot be retrained in several processes, as its recipe is for one")
     overlaid = _overlaid_recipe(session)
+    recipe = None if overlaid is None else config_closure(ConfigParser(overlaid), RECIPE, NOT_INPUTS)
     plan = Plan(
         phase="retraining",
         roots=RECIPE if overlaid is None else ["network_def"],
-        inputs={"cases": session.case_digest("retain"), **({} if overlaid is None else {"recipe": overlaid})},
+        inputs={"cases": session.case_digest("retain"), **({} if overlaid is None else {"recipe": recipe})},
         files=["oracle/model.pt"],
         alone=True,
+        answers_request=False,
     )
     session.run(plan, lambda: _train(session, _without_forget_cases(session, overlaid), "oracle/model.pt"))
 

@@ -68,9 +68,9 @@ def of(model: str, subset: str, measure: str) -> Callable[[Audit], float]:
 
 
 def kept(subset: str, measure: str, margin: float) -> Goal:
-    teacher = of("teacher", subset, measure)
+    teacher = of("first teacher", subset, measure)
     return Goal(
-        f"{subset} ≥ teacher − {margin}",
+        f"{subset} ≥ first teacher − {margin}",
         of("student", subset, measure),
         lambda audit: teacher(audit) - margin,
         least=True,
@@ -94,11 +94,11 @@ def at_most(measure: str, bound: float) -> Goal:
 
 
 def of_class(model: str, measure: str, place: int) -> Callable[[Audit], float]:
-    return lambda audit: float(audit["models"][model]["unseen"][measure][place] or 0.0)
+    return lambda audit: float(audit["models"][model]["unseen"][measure][place])
 
 
 def class_recall(model: str, value: int) -> Callable[[Audit], float]:
-    return lambda audit: float(audit["models"][model]["unseen"]["accuracy_per_class"][value] or 0.0)
+    return lambda audit: float(audit["models"][model]["unseen"]["accuracy_per_class"][value])
 
 
 def other_f1(model: str, value: int) -> Callable[[Audit], float]:
@@ -232,7 +232,10 @@ def measure(study: Study, seed: int, names: list[str], arguments: argparse.Names
         if row.oracle:
             settings["oracle"] = second / "oracle" / "model.pt" if row.oracle == "shared" else row.oracle
         run_bundle("run", study.bundle, out, **settings)
-        rows[name] = summarise(json.loads((out / "audit.json").read_text()), row)
+        audit = json.loads((out / "audit.json").read_text())
+        before = rows[row.teacher]["models"] if row.teacher else audit["models"]
+        audit["models"]["first teacher"] = before.get("first teacher", before["teacher"])
+        rows[name] = summarise(audit, row)
     seconds = json.loads((first / "phases.json").read_text())
     return {"teach_seconds": seconds["teaching"]["seconds"], "rows": rows}
 

@@ -144,6 +144,11 @@ def test_a_class_is_named_by_the_metadata_and_unlearned(run: Any) -> None:
     assert outcome.audit["data"]["retain"] == 0  # every case has it
 
 
+def test_classes_without_names_are_numbered(run: Any) -> None:
+    outcome = run("densenet", class_names=["only one"])
+    assert outcome.audit["data"]["class_names"] == ["0", "1"]
+
+
 def test_scope_weights_leaves_plain_weights_and_no_adapter(run: Any) -> None:
     outcome = run("densenet", scope="weights")
     assert outcome.audit["grade"] == "permanent"
@@ -283,6 +288,19 @@ def test_what_the_bundle_does_to_begin_with_is_done(tmp_path: Path, quiet: None,
     import os
 
     assert os.environ["ZOO_BEGINS"] == "yes"
+
+
+def test_a_bundle_that_does_not_say_where_it_lies_lies_here(
+    tmp_path: Path, quiet: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nowhere(config: Config) -> None:
+        del config["bundle_root"]
+        config.update(ckpt_dir="models", output_dir="eval")
+
+    config = write_bundle(tmp_path / "bundle", "densenet", change=shrunk("densenet", nowhere))
+    monkeypatch.chdir(tmp_path / "bundle")
+    parser = unlearn(config, tmp_path / "out", run_id="", request=ONE).parser
+    assert parser.get_parsed_content("teacher_checkpoint") == "./models/model.pt"
 
 
 def test_networks_that_are_built_round_one_shared_part_are_separate(tmp_path: Path, quiet: None) -> None:

@@ -54,7 +54,6 @@ def with_value(path: str, value: Any) -> Any:
 
 
 @pytest.mark.parametrize("piece", ["train#dataset", "train#trainer", "train#dataloader", "train#inferer"])
-@pytest.mark.filterwarnings("ignore:Can't merge entry")
 def test_a_bundle_without_a_piece_of_its_training(tmp_path: Path, piece: str) -> None:
     # the overlay's own file sets train#trainer#max_epochs, so that an empty trainer is what is left of none
     line = refused(tmp_path, change=without(piece))

@@ -82,6 +82,7 @@ def unlearn(path: Path, out: Path, *, run_id: str = "run", **settings: Any) -> C
     defaults = {"output_dir": str(out), "train#trainer#max_epochs": 1, "rank": 2, "logging_file": False}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="parsing config_file", category=UserWarning)  # MONAI's, of any config
+        warnings.filterwarnings("ignore", message="Can't merge entry", category=UserWarning)  # without section 'train'
         workflow: ConfigWorkflow = create_workflow(
             config_file=[str(path), str(OVERLAY)], workflow_type="train", run_id=run_id or "run", **defaults | settings
         )

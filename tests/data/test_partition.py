@@ -357,9 +357,8 @@ def test_a_random_request_never_draws_what_is_forgotten(seed: int) -> None:
     assert not forgotten(0.4, forgotten_before=["p0L", "p0R"], seed=seed) & {"p0L", "p0R"}
 
 
-def test_class_requests_leave_out_what_is_forgotten() -> None:
+def test_class_requests_take_the_class_from_cases_forgotten_before_too() -> None:
     partition = class_partition([2], forgotten_before=["t0", "t1"])
-    assert ids(partition, "forget") == {"t2", "t4", "t6", "t8"}
+    assert ids(partition, "forget") == {"t0", "t2", "t4", "t6", "t8"}
     assert ids(partition, "retain") == {"t3", "t5", "t7", "t9"}
-    with pytest.raises(ValueError, match="none of the 5 training cases has"):
-        class_partition([2], forgotten_before=["t0", "t2", "t4", "t6", "t8"])
+    assert [case["id"] for case in partition.held] == ["t1"]

@@ -13,7 +13,7 @@ from monai.bundle import ConfigParser
 from monai.networks.nets import UNet
 from torch import nn
 
-from monai_unlearn.phases import fitting_input
+from monai_unlearn.phases import fitting_input, fitting_names
 from monai_unlearn.phases.boundary import ConfigFiles
 from monai_unlearn.phases.outputs import components_in, redirect_outputs, silence_writers
 from monai_unlearn.phases.own_keys import keep_own_keys
@@ -119,11 +119,15 @@ class Outputs(nn.Module):
         return self.outputs[self.training](image)
 
 
+def fits(network: nn.Module, example: torch.Tensor) -> torch.Tensor:
+    return fitting_input(network, example, label=torch.zeros(1, 1, 16, 16), task="segmentation", activation="softmax")
+
+
 def test_a_network_of_one_output_fits_and_is_not_touched() -> None:
     network = UNet(2, 1, 2, channels=(4, 8), strides=(2,), norm="batch")
     before = {key: value.clone() for key, value in network.state_dict().items()}
     example = torch.zeros(1, 1, 16, 16)
-    assert fitting_input(network, example) is example
+    assert fits(network, example) is example
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
@@ -139,7 +143,43 @@ def test_a_network_of_one_output_fits_and_is_not_touched() -> None:
 )
 def test_networks_that_do_not_fit_are_refused(network: nn.Module, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        fitting_input(network, torch.zeros(1, 1, 16, 16))
+        fits(network, torch.zeros(1, 1, 16, 16))
+
+
+@pytest.mark.parametrize(
+    ("label", "activation", "words"),
+    [
+        (torch.full((1, 1, 16, 16), 2), "softmax", "the label holds the classes"),
+        (torch.zeros(1, 1, 16, 16), "sigmoid", "fits no sigmoid logits"),
+        (torch.zeros(1, 1, 8, 8), "softmax", "fits no softmax logits"),
+    ],
+)
+def test_labels_that_do_not_fit_the_logits_are_refused(label: torch.Tensor, activation: Any, words: str) -> None:
+    network = UNet(2, 1, 2, channels=(4, 8), strides=(2,))
+    with pytest.raises(ValueError, match=words):
+        fitting_input(network, torch.zeros(1, 1, 16, 16), label=label, task="segmentation", activation=activation)
+
+
+def test_a_classification_of_several_labels_at_once_is_refused() -> None:
+    with pytest.raises(ValueError, match="classifications of several labels at once"):
+        fitting_input(
+            nn.Identity(), torch.zeros(1, 2), label=torch.zeros(1, 2), task="classification", activation="sigmoid"
+        )
+
+
+@pytest.mark.parametrize(
+    ("names", "task", "fitting"),
+    [
+        (["a", "b"], "segmentation", ["a", "b"]),
+        (["a", "b", "c"], "segmentation", None),
+        (None, "segmentation", None),
+        (["a"], "classification", ["0", "1"]),
+        (None, "classification", ["0", "1"]),
+    ],
+)
+def test_names_of_classes_are_as_many_as_the_network_has(names: Any, task: str, fitting: Any) -> None:
+    network = UNet(2, 1, 2, channels=(4, 8), strides=(2,))
+    assert fitting_names(names, network, torch.zeros(1, 1, 16, 16), task=task) == fitting
 
 
 def test_a_built_wheel_carries_the_bundles_and_finds_them(tmp_path: Path) -> None:
