@@ -255,10 +255,12 @@ def table(study: Study, seeds: dict[str, dict[str, Any]]) -> str:
         f"| request | network | forget {study.measure} | retain | unseen | attack AUC |",
         "|---|---|---|---|---|---|",
     ]
-    names = [name for name in study.rows if all(name in one["rows"] for one in seeds.values())]
+    names = [name for name in study.rows if any(name in one["rows"] for one in seeds.values())]
     for name in names:
         for model in ("teacher", "oracle", "student"):
-            found = [one["rows"][name] for one in seeds.values() if model in one["rows"][name]["models"]]
+            found = [
+                one["rows"][name] for one in seeds.values() if model in one["rows"].get(name, {}).get("models", ())
+            ]
             if not found:
                 continue
             cells = [
@@ -273,10 +275,13 @@ def table(study: Study, seeds: dict[str, dict[str, Any]]) -> str:
         "|---|---|" + "---|" * len(seeds),
     ]
     for name in names:
-        for index, goal in enumerate(next(iter(seeds.values()))["rows"][name]["goals"]):
-            judged = [one["rows"][name]["goals"][index] for one in seeds.values()]
-            cells = [f"{one['value']:.3f} {'✓' if one['holds'] else '✗'} ({one['bound']:.3f})" for one in judged]
-            lines.append(f"| {name} | {goal['what']} | {' | '.join(cells)} |")
+        for index, goal in enumerate(study.rows[name].goals):
+            judged = [one["rows"][name]["goals"][index] if name in one["rows"] else None for one in seeds.values()]
+            cells = [
+                f"{one['value']:.3f} {'✓' if one['holds'] else '✗'} ({one['bound']:.3f})" if one else "–"
+                for one in judged
+            ]
+            lines.append(f"| {name} | {goal.what.replace('|', '&#124;')} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

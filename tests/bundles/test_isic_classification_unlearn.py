@@ -1,4 +1,4 @@
-"""The whole of ``bundles/isic_classification_unlearn.json`` on tiny phantoms: cases, a class and a site are forgotten."""
+"""``bundles/isic_classification_unlearn.json`` on tiny phantoms: cases, a class and a site are forgotten."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from monai.bundle import ConfigWorkflow, verify_metadata, verify_net_in_out
+from monai.bundle import ConfigWorkflow, verify_metadata
 from monai.networks.nets import ResNet
 
 from monai_unlearn.data import LESION_CLASSES, SUBSETS, write_class_phantoms

@@ -70,7 +70,7 @@ def test_more_images_change_no_earlier_one(tmp_path: Path) -> None:
 
 
 def test_colours_tell_most_classes_but_not_all_of_them() -> None:
-    """A nearest-neighbour rule on the lesion's mean colours, middle and rim, is right more often than not, not always."""
+    """A nearest-neighbour rule on the lesion's mean colours is right more often than not, and not always."""
     features, labels = [], []
     for index in range(150):
         image, diagnosis, phantom = draw_class_phantom(index, size=32)
