@@ -78,6 +78,8 @@ def adapt_bundle() -> None:
         parser["bundle_initialize"] = files.bundle.get("initialize") if files is not None else None
         parser.parse(reset=True)
         _require_teacher(parser)
+        if mirrors:  # training may have mirrored the very batch back: locality would hold what has to go
+            parser["train"]["trainer"]["locality"] = None
         if mirrors and parser["erasure"] == "calibrate":
             logger.warning(
                 f"THE TEACHER MAY KNOW MIRROR IMAGES, TOO: its training has {', '.join(mirrors)}, and 'calibrate' "

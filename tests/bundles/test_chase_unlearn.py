@@ -88,7 +88,7 @@ def test_one_child_of_ten_is_forgotten_with_both_eyes(finished: Path) -> None:
 
 
 def test_the_audit_measures_whole_images_and_not_patches(finished: Path, eyes: Path, tmp_path: Path) -> None:
-    """The teacher's scores are those of a sliding window over the image of four patches' side."""
+    """The teacher's scores are those of a sliding window over the image, whose side is three patches long."""
     made = ConfigWorkflow(
         config_file=str(BUNDLE),
         meta_file=str(METADATA),
@@ -103,7 +103,9 @@ def test_the_audit_measures_whole_images_and_not_patches(finished: Path, eyes: P
     overlaps = []
     for case in unseen:
         item = images[images.ids.index(case["id"])]
-        assert item["image"].shape == (3, 64, 64)
+        side = made.parser.get_parsed_content("picture_size")
+        assert item["image"].shape == (3, side, side)
+        assert side == 3 * made.parser.get_parsed_content("image_size")
         with torch.no_grad():
             marked = made.parser.get_parsed_content("validate#inferer")(item["image"][None], teacher)[0] > 0
         truth = item["label"] > 0.5

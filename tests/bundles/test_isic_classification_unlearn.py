@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from monai.bundle import ConfigWorkflow, verify_metadata
+from monai.bundle import ConfigWorkflow, verify_metadata, verify_net_in_out
 from monai.networks.nets import ResNet
 
 from monai_unlearn.data import LESION_CLASSES, SUBSETS, write_class_phantoms
@@ -206,13 +206,23 @@ def test_a_damaged_image_is_named_before_anything_is_trained(images: Path, tmp_p
     assert not (tmp_path / "out" / "teacher").exists()
 
 
-def test_the_metadata_passes_monais_check_and_says_what_the_network_takes_and_gives(tmp_path: Path) -> None:
+def test_the_metadata_passes_monais_check_and_says_what_the_network_takes_and_gives(
+    images: Path, tmp_path: Path
+) -> None:
     schema = shutil.copy(Path(__file__).with_name("metadata_schema.json"), tmp_path / "schema.json")
     with pytest.warns(UserWarning, match="No hash value provided"):  # the schema is there already, nothing is fetched
         verify_metadata(meta_file=str(METADATA), filepath=schema)
     metadata = json.loads(METADATA.read_text())
     channels = metadata["network_data_format"]["outputs"]["pred"]["channel_def"]
     assert tuple(channels.values()) == LESION_CLASSES
+    verify_net_in_out(
+        net_id="network_def",
+        meta_file=str(METADATA),
+        config_file=str(BUNDLE),
+        device="cpu",
+        dataset_dir=str(images),
+        output_dir=str(tmp_path / "out"),
+    )
 
 
 def test_every_property_that_monai_asks_of_a_training_bundle_is_there(images: Path, tmp_path: Path) -> None:
