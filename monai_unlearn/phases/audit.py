@@ -111,6 +111,11 @@ def _of_class_request(
     return {"total_variation_to_oracle": distances}
 
 
+def _summary(scores: CaseScores, ids: list[str], classes: tuple[int, ...]) -> dict[str, Any]:
+    """Summarise some cases; the macro F1 of a classifier leaves out what was to be unlearned, before as after."""
+    return scores.summary(ids, without=classes) if isinstance(scores, ClassScores) else scores.summary(ids)
+
+
 def _assemble(session: Session, scores: dict[str, CaseScores], ids: dict[str, list[str]]) -> dict[str, Any]:
     phases, partition = session.folder.phases, session.partition
     membership = {
@@ -138,7 +143,10 @@ def _assemble(session: Session, scores: dict[str, CaseScores], ids: dict[str, li
         "models": {
             "oracle": None,
             **{
-                name: {subset: of_model.summary(cases) if cases else None for subset, cases in ids.items()}
+                name: {
+                    subset: _summary(of_model, cases, partition.classes) if cases else None
+                    for subset, cases in ids.items()
+                }
                 for name, of_model in scores.items()
             },
         },

@@ -82,7 +82,8 @@ def draw_comparison(rows: Sequence[ComparisonRow], *, synthetic: bool = False) -
     differences = [np.abs(row.teacher - row.student) for row in rows]
     scale = max(_CONTRAST_FLOOR, *(float(difference.max()) for difference in differences))
 
-    figure = Figure(figsize=(10.2, 1.78 * len(rows) + (0.8 if synthetic else 0.4)), layout="constrained")
+    tall = min(max(max(row.truth.shape[0] / row.truth.shape[1] for row in rows), 0.3), 3.0)
+    figure = Figure(figsize=(10.2, 1.78 * tall * len(rows) + (0.8 if synthetic else 0.4)), layout="constrained")
     panels = figure.subplots(len(rows), len(_COLUMNS), squeeze=False)
     for axes, column in zip(panels[0], _COLUMNS, strict=True):
         axes.set_title(column, fontsize=11)

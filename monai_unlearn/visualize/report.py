@@ -19,10 +19,16 @@ __all__ = ["render_report", "write_report"]
 _SUBSETS = ("forget", "retain", "reference", "unseen", "forgotten_before")
 _MODELS = ("teacher", "student", "oracle")
 _SCORES = {"iou": "IoU", "dice": "Dice", "accuracy": "Accuracy", "f1_macro": "F1 (macro)", "loss": "Loss"}
-_CLASS_SCORES = {"iou_per_class": "IoU", "dice_per_class": "Dice", "f1_per_class": "F1"}
+_CLASS_SCORES = {
+    "iou_per_class": "IoU",
+    "dice_per_class": "Dice",
+    "f1_per_class": "F1",
+    "accuracy_per_class": "Accuracy",
+}
 _CAPTIONS = {
     "comparison": "Teacher and student on single cases. The number is the mean foreground probability inside the true "
     "mask, whose outline is drawn in.",
+    "class_bars": "F1 of each class, for each network, on retain, forget and unseen cases.",
     "loss_curves": "The loss terms, epoch by epoch.",
     "case_losses": "Each dot is a case. On the diagonal it is as the teacher left it; forgetting lifts the forget "
     "cases off it, ideally into the cloud of the unseen ones and no further.",
@@ -126,14 +132,22 @@ def _score_table(audit: Mapping[str, Any]) -> dict[str, Any]:
 
 def _class_tables(audit: Mapping[str, Any]) -> dict[str, dict[str, dict[str, dict[str, float | None]]]]:
     """Per score, subset and model: the value of each class by its name or number."""
+    names = audit["data"].get("class_names") or []
+    maps = audit["data"].get(
+        "softmax", True
+    )  # label maps of softmax networks count from the first class after background
     tables: dict[str, dict[str, dict[str, dict[str, float | None]]]] = {}
     for subset, by_model in _score_table(audit)["rows"].items():
         for model, scores in by_model.items():
             for key, name in _CLASS_SCORES.items():
                 if scores.get(key):
                     values = scores[key]
-                    if not isinstance(values, Mapping):  # segmentation counts from the first class after background
-                        values = {f"class {label}": value for label, value in enumerate(values, key != "f1_per_class")}
+                    if not isinstance(values, Mapping):
+                        first = int(maps and key in ("iou_per_class", "dice_per_class"))
+                        labels = enumerate(values, first)
+                        values = {
+                            names[label] if label < len(names) else f"class {label}": value for label, value in labels
+                        }
                     tables.setdefault(name, {}).setdefault(subset, {})[model] = dict(values)
     return tables
 
