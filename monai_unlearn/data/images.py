@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
-from tqdm import tqdm
 
+from monai_unlearn.data.checking import raise_first_problem
 from monai_unlearn.data.datalists import Case
 
 __all__ = ["check_images"]
@@ -25,13 +23,7 @@ def check_images(cases: Sequence[Case], *, workers: int = 4) -> None:
     Raises:
         ValueError: for the first file, in the order of the cases, that is missing, truncated or no picture.
     """
-    with ThreadPoolExecutor(workers) as pool:
-        problems = pool.map(_problem_of, cases)
-        for problem in tqdm(
-            problems, total=len(cases), desc="check images", unit="case", disable=not sys.stderr.isatty()
-        ):
-            if problem is not None:
-                raise ValueError(problem)
+    raise_first_problem(cases, _problem_of, workers=workers)
 
 
 def _problem_of(case: Case) -> str | None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from monai_unlearn.data.phantom_drawing import draw_lesion_phantom
+from monai_unlearn.data.phantom_sets import write_phantom_set
 
 __all__ = ["write_lesion_phantoms"]
 
@@ -52,7 +51,6 @@ def write_lesion_phantoms(
         FileExistsError: if the folder holds anything but this very set; it is left as it is.
     """
     _check_parameters(count=count, size=size, seed=seed, validation_share=validation_share)
-    target = Path(folder)
     parameters = {
         "phantoms": _DRAWING_VERSION,
         "count": count,
@@ -60,19 +58,13 @@ def write_lesion_phantoms(
         "seed": seed,
         "validation_share": validation_share,
     }
-    if _holds_set(target, parameters):
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        _write_set(partial, parameters)
-        os.replace(partial, target)  # refuses a folder that someone filled meanwhile
-    except OSError:
-        if not _holds_set(target, parameters):  # else another process was faster with the same set
-            raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return target
+    names = [_image_id(index) for index in range(count)]
+    return write_phantom_set(
+        folder,
+        parameters=parameters,
+        files=[file for name in names for file in (f"images/{name}.jpg", f"masks/{name}_segmentation.png")],
+        write=lambda partial: _write_set(partial, parameters),
+    )
 
 
 def _check_parameters(*, count: int, size: int, seed: int, validation_share: float) -> None:
@@ -86,32 +78,8 @@ def _check_parameters(*, count: int, size: int, seed: int, validation_share: flo
         raise ValueError(f"validation_share must lie in [0, 1), got {validation_share}")
 
 
-def _holds_set(folder: Path, parameters: dict[str, int | float]) -> bool:
-    """Say whether ``folder`` is this very set; False only where a new one may be written."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return False
-    record = folder / "phantoms.json"
-    if not record.is_file():
-        raise FileExistsError(f"{folder} exists and is no set of phantoms: name another folder")
-    found = json.loads(record.read_text(encoding="utf-8"))
-    if found != parameters:
-        raise FileExistsError(
-            f"{folder} holds phantoms with other parameters: remove it or name another folder "
-            f"(found {found}, asked for {parameters})"
-        )
-    missing = [
-        name
-        for index in range(int(parameters["count"]))
-        for name in (f"images/{_image_id(index)}.jpg", f"masks/{_image_id(index)}_segmentation.png")
-        if not (folder / name).is_file()
-    ]
-    if missing:
-        raise FileExistsError(f"{folder} lacks {len(missing)} of its files ({missing[0]} first): remove it")
-    return True
-
-
 def _write_set(folder: Path, parameters: dict[str, int | float]) -> None:
-    (folder / "images").mkdir(parents=True)
+    (folder / "images").mkdir()
     (folder / "masks").mkdir()
     rows = []
     for index in range(int(parameters["count"])):
@@ -133,7 +101,6 @@ def _write_set(folder: Path, parameters: dict[str, int | float]) -> None:
         writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    (folder / "phantoms.json").write_text(json.dumps(parameters, indent=2) + "\n", encoding="utf-8")
 
 
 def _image_id(index: int) -> str:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import os
-import shutil
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from monai_unlearn.data.phantom_drawing import LesionPhantom, draw_lesion_phantom
+from monai_unlearn.data.phantom_sets import write_phantom_set
 
 __all__ = ["LESION_CLASSES", "draw_class_phantom", "write_class_phantoms"]
 
@@ -94,43 +93,20 @@ def write_class_phantoms(
             "phantoms need a count of 2 to 10000, a size of at least 16 pixels, a seed of at least 0 and a "
             f"validation_share in [0, 1); got {count}, {size}, {seed} and {validation_share}"
         )
-    target = Path(folder)
     parameters = {
         "class_phantoms": _DRAWING_VERSION,
         **{"count": count, "size": size, "seed": seed, "validation_share": validation_share},
     }
-    if _holds_set(target, parameters):
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        _write_set(partial, parameters)
-        os.replace(partial, target)  # refuses a folder that someone filled meanwhile
-    except OSError:
-        if not _holds_set(target, parameters):  # else another process was faster with the same set
-            raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return target
-
-
-def _holds_set(folder: Path, parameters: dict[str, int | float]) -> bool:
-    """Say whether ``folder`` is this very set; False only where a new one may be written."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return False
-    record = folder / "phantoms.json"
-    found = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else None
-    names = {f"{_image_id(index)}.jpg" for index in range(int(parameters["count"]))}
-    if found != parameters or not names <= {path.name for path in (folder / "images").glob("*.jpg")}:
-        raise FileExistsError(
-            f"{folder} exists and is not, or no longer wholly, the set of phantoms asked for ({parameters}): remove it "
-            "or name another folder"
-        )
-    return True
+    return write_phantom_set(
+        folder,
+        parameters=parameters,
+        files=[f"images/{_image_id(index)}.jpg" for index in range(count)],
+        write=lambda folder: _write_set(folder, parameters),
+    )
 
 
 def _write_set(folder: Path, parameters: dict[str, int | float]) -> None:
-    (folder / "images").mkdir(parents=True)
+    (folder / "images").mkdir()
     seed, share = int(parameters["seed"]), float(parameters["validation_share"])
     rows = []
     for index in range(int(parameters["count"])):
@@ -154,7 +130,6 @@ def _write_set(folder: Path, parameters: dict[str, int | float]) -> None:
         writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    (folder / "phantoms.json").write_text(json.dumps(parameters, indent=2) + "\n", encoding="utf-8")
 
 
 def _image_id(index: int) -> str:

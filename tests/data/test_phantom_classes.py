@@ -92,8 +92,15 @@ def test_a_written_set_is_used_again(written: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in written.rglob("*")} == stamps
 
 
-@pytest.mark.parametrize("kind", ["other parameters", "something else", "a file lost"])
-def test_a_folder_that_is_not_this_set_is_refused_and_left_alone(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("other parameters", "holds phantoms with other parameters: remove it or name another folder"),
+        ("something else", "exists and is no set of phantoms: name another folder"),
+        ("a file lost", r"lacks 1 of its files \(images/PHANTOM_0001.jpg first\): remove it"),
+    ],
+)
+def test_a_folder_that_is_not_this_set_is_refused_and_left_alone(tmp_path: Path, kind: str, message: str) -> None:
     folder = tmp_path / "set"
     if kind == "something else":
         folder.mkdir()
@@ -103,7 +110,7 @@ def test_a_folder_that_is_not_this_set_is_refused_and_left_alone(tmp_path: Path,
         if kind == "a file lost":
             (folder / "images" / "PHANTOM_0001.jpg").unlink()
     before = read_bytes(folder)
-    with pytest.raises(FileExistsError, match="remove it or name another folder"):
+    with pytest.raises(FileExistsError, match=message):
         write_class_phantoms(folder, count=2, size=16)
     assert read_bytes(folder) == before
 
