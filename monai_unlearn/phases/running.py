@@ -10,7 +10,7 @@ from pathlib import Path
 
 from monai.bundle import ConfigParser
 
-from monai_unlearn.phases.audit import audit
+from monai_unlearn.phases.audit import audit, check_battery
 from monai_unlearn.phases.boundary import calling_parser, one_line_errors
 from monai_unlearn.phases.erase import erase, restore
 from monai_unlearn.phases.processes import refuse_several_processes
@@ -58,6 +58,8 @@ def _run(session: Session, names: tuple[str, ...]) -> None:
     log = session.folder.log_to_file(session.partition.identifiers)
     try:
         session.announce()
+        if "auditing" in names:
+            check_battery(session)
         for name in names:
             PHASES[name](session)
         if "auditing" in names and session.folder.writes:

@@ -41,6 +41,7 @@ NOT_INPUTS = (
     "oracle",
     "bundle_root",
     "teacher_checkpoint",
+    "student_checkpoint",
     "teacher_path",
     "ledger",
     "classes_before",
@@ -257,7 +258,7 @@ class Session:
         self.folder.refuse_foreign(RESULTS)
         self.folder.refuse_foreign_folders(FOLDERS)
         ours = {(self.folder / name).resolve() for name in RESULTS}
-        for key in ("teacher_checkpoint", "oracle"):
+        for key in ("teacher_checkpoint", "student_checkpoint", "oracle"):
             path = self.setting(key)
             if path is None or (key, path) == ("oracle", "train"):
                 continue

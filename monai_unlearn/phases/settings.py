@@ -134,11 +134,13 @@ def _request(key: str, value: Any) -> Any:
     return value
 
 
-def _integer(minimum: int) -> Callable[[str, Any], int]:
+def _integer(minimum: int, maximum: int | None = None) -> Callable[[str, Any], int]:
     def check(key: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-            raise ValueError(f"'{key}' is a whole number of at least {minimum}, got {value!r}")
-        return value
+        wrong = isinstance(value, bool) or not isinstance(value, int) or value < minimum
+        if wrong or (maximum is not None and value > maximum):
+            span = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+            raise ValueError(f"'{key}' is a whole number {span}, got {value!r}")
+        return int(value)
 
     return check
 
@@ -193,6 +195,8 @@ SETTINGS: dict[str, Callable[[str, Any], Any]] = {
     "seed": _integer(0),
     "resume": _boolean,
     "oracle": _optional(_text),
+    "tier": _optional(_integer(0, 3)),
+    "student_checkpoint": _optional(_text),
     "ledger": _optional(_text),
     "observer": _choice("1stHO", "2ndHO", "both"),
     "activation": _optional(_choice("sigmoid", "softmax")),

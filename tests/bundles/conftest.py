@@ -48,6 +48,7 @@ def settings_for(pictures: Path, out: Path) -> dict[str, Any]:
         "image_size": 32,
         "request": 0.2,
         "rank": 2,
+        "tier": "none",
         "network_def#channels": [4, 8],
         "network_def#strides": [2],
         "train#trainer#max_epochs": 2,

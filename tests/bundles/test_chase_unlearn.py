@@ -51,6 +51,7 @@ def settings_for(eyes: Path, out: Path) -> dict[str, Any]:
         "device": "cpu",
         "image_size": 16,
         "rank": 2,
+        "tier": "none",
         "network_def#channels": [4, 8],
         "network_def#strides": [2],
         "train#trainer#max_epochs": 2,

@@ -49,6 +49,7 @@ def settings_for(volumes: Path | None, out: Path) -> dict[str, Any]:
         "image_size": [16, 20, 16],
         "request": 0.2,
         "rank": 2,
+        "tier": "none",
         "network_def#channels": [4, 8],
         "network_def#strides": [2],
         "train#trainer#max_epochs": 2,

@@ -61,6 +61,7 @@ def settings_for(images: Path, out: Path) -> dict[str, Any]:
         "image_size": 16,
         "request": 0.2,
         "rank": 2,
+        "tier": "none",
         "network_def#block_inplanes": [4, 4, 8, 8],
         "train#trainer#max_epochs": 2,
         "erase#trainer#max_epochs": 1,

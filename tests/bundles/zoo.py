@@ -79,7 +79,7 @@ def unlearn(path: Path, out: Path, *, run_id: str = "run", **settings: Any) -> C
         run_id: ``""`` initialises only.
         settings: overrides.
     """
-    defaults = {"output_dir": str(out), "train#trainer#max_epochs": 1, "rank": 2, "logging_file": False}
+    defaults = {"output_dir": str(out), "train#trainer#max_epochs": 1, "rank": 2, "tier": "none", "logging_file": False}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="parsing config_file", category=UserWarning)  # MONAI's, of any config
         warnings.filterwarnings("ignore", message="Can't merge entry", category=UserWarning)  # without section 'train'

@@ -1,0 +1,145 @@
+"""What every test of forgetting is given: the networks, the cases, and how to read them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import DataLoader
+from monai.inferers import Inferer
+from numpy.typing import NDArray
+from torch import nn
+from torch.utils.data import Dataset, Subset
+
+from monai_unlearn.audit.scores import CaseScores, Task, score_cases
+from monai_unlearn.losses import Activation, LossFunction
+from monai_unlearn.networks import has_adapters, merge_adapters
+
+__all__ = ["AuditCases", "AuditConfig", "AuditModels", "FineTuning", "plain_copy"]
+
+AuditModels = Mapping[str, nn.Module]
+"""Networks by role: ``teacher``, ``student`` and, where there is one, ``oracle``; on the device, not to be changed.
+
+The student may still have its adapters; :func:`plain_copy` gives what a recipient of the merged checkpoint has.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuning:
+    """How an attacker, or an honest user, trains the network on: all weights, by the task's supervised loss.
+
+    Args:
+        optimizer: makes the optimizer of the parameters that it is given.
+        batch_size: cases in a batch.
+        epochs: passes over the cases.
+    """
+
+    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+    batch_size: int
+    epochs: int = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditConfig:
+    """How the networks are read.
+
+    Args:
+        loss_function: the task's supervised loss.
+        inferer: MONAI inferer for whole images.
+        training_inferer: MONAI inferer for batches of ``AuditCases.training``.
+        activation: ``"sigmoid"`` or ``"softmax"``.
+        task: ``"segmentation"`` or ``"classification"``.
+        device: where everything is computed.
+        seed: of every draw.
+        fine_tuning: how networks are trained on in tests that do so.
+        classes: classes that were to be unlearned; empty for a request of cases.
+        grade: ``"reversible"`` or ``"permanent"``; ``None`` if it is not known how the student was made.
+    """
+
+    loss_function: LossFunction
+    inferer: Inferer
+    training_inferer: Inferer
+    activation: Activation
+    task: Task
+    device: torch.device
+    seed: int
+    fine_tuning: FineTuning
+    classes: tuple[int, ...] = ()
+    grade: str | None = None
+
+    @property
+    def measure(self) -> str:
+        """The figure by which forgetting is read: ``iou``, or for a classification ``accuracy``."""
+        return "accuracy" if self.task == "classification" else "iou"
+
+    def values(self, scores: CaseScores, ids: Iterable[str]) -> NDArray[np.float64]:
+        """Return the measure of some cases, one value each; of a class request that of its classes alone."""
+        if self.task == "classification":
+            return scores.of(ids, "correct")
+        if not self.classes:
+            return scores.of(ids, "iou")
+        first = 1 if self.activation == "softmax" else 0  # the background is not among the columns
+        columns = [value - first for value in self.classes]
+        chosen: NDArray[np.float64] = scores.per_class["iou"][scores.rows(ids)][:, columns].mean(axis=1)
+        return chosen
+
+    def score(self, network: nn.Module, loader: Iterable[dict[str, Any]]) -> CaseScores:
+        """Measure a network on every case of a loader; see :func:`score_cases`."""
+        return score_cases(
+            network,
+            loader,
+            loss_function=self.loss_function,
+            inferer=self.inferer,
+            activation=self.activation,
+            device=self.device,
+            task=self.task,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditCases:
+    """The cases, as loaders and as what is known of them already.
+
+    Args:
+        dataset: whole images without augmentation; items have ``id``, ``image`` and ``label``.
+        ids: ids of its items, in order.
+        subsets: ids of the cases in ``forget``, ``retain``, ``reference`` and ``unseen``.
+        batch_size: whole images in a batch.
+        training: the training cases as the teacher's recipe sees them, random transforms included.
+        training_ids: ids of its items, in order.
+        scores: figures of each model on all cases.
+    """
+
+    dataset: Dataset[dict[str, Any]]
+    ids: Sequence[str]
+    subsets: Mapping[str, tuple[str, ...]]
+    batch_size: int
+    training: Dataset[Any]
+    training_ids: Sequence[str]
+    scores: Mapping[str, CaseScores] = field(default_factory=dict)
+
+    def loader(self, ids: Iterable[str]) -> DataLoader:
+        """Load whole images of some cases, in the order of ``ids``."""
+        return DataLoader(_chosen(self.dataset, self.ids, ids), batch_size=self.batch_size)
+
+    def training_loader(self, ids: Iterable[str], *, batch_size: int, seed: int) -> DataLoader:
+        """Load some training cases as the recipe sees them, shuffled afresh in every pass, the same way for a seed."""
+        shuffled = torch.Generator().manual_seed(seed)
+        return DataLoader(
+            _chosen(self.training, self.training_ids, ids), batch_size=batch_size, shuffle=True, generator=shuffled
+        )
+
+
+def plain_copy(network: nn.Module) -> nn.Module:
+    """Copy a network as the recipient of its merged checkpoint has it: without adapters, all weights trainable."""
+    copied = merge_adapters(network) if has_adapters(network) else copy.deepcopy(network)
+    return copied.requires_grad_(True)
+
+
+def _chosen(dataset: Dataset[Any], known: Sequence[str], ids: Iterable[str]) -> Subset[Any]:
+    position = {case: index for index, case in enumerate(known)}
+    return Subset(dataset, [position[case] for case in ids])
