@@ -1,12 +1,12 @@
-"""Every figure of the audit on real images, seed by seed: teacher, published procedure, suppress, calibrate, cycle, oracle.
+"""Every figure of the audit on real images: teacher, published procedure, suppress, calibrate, cycle, oracle.
 
     python tests/benchmarks/audit_table.py isic --data ../shared/data/isic2018 --write
     python tests/benchmarks/audit_table.py hippocampus --data ../shared/data/hippocampus --write
 
-Every row is one ``monai.bundle run`` on the same teacher and oracle of its seed. The teacher and the oracle are audited as
-if they were the student: the audit has to say *not forgotten* of the one and *forgotten* of the other. ``published`` has the
-terms and values of the published procedure (``bundles/profiles/paper.json`` without its network and size). Finished runs
-are not repeated. Writes ``docs/benchmarks/audit_<study>.json`` and ``.md``.
+Every row is one ``monai.bundle run`` on the same teacher and oracle of its seed. The teacher and the oracle are audited
+as if they were the student: the audit has to say *not forgotten* of the one and *forgotten* of the other. ``published``
+has the terms and values of the published procedure (``bundles/profiles/paper.json`` without its network and size).
+Finished runs are not repeated. Writes ``docs/benchmarks/audit_<study>.json`` and ``.md``.
 """
 
 from __future__ import annotations
