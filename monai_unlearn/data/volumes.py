@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import sys
 import zlib
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ __all__ = ["check_volumes", "volume_label_values"]
 
 AFFINE_TOLERANCE = 1e-3  # mm: what writing an affine as float32 and as quaternions may cost
 SPACING_TOLERANCE = 0.01  # of the spacing
+GZIP_AT_BEST = 1032
+"""How many times smaller deflate can make a file, at the very most."""
 
 
 def check_volumes(cases: Sequence[Case], *, workers: int = 4) -> None:
@@ -78,6 +81,10 @@ class _Geometry:
     spacing: NDArray[np.float64]
 
 
+class _Impossible(ValueError):
+    """The header contradicts the size of the file; the message is complete."""
+
+
 def _check(case: Case) -> _Geometry:
     image_path, label_path = Path(case["image"]), Path(case["label"])
     image, intensities = _read(image_path, "volume")
@@ -107,6 +114,7 @@ def _check(case: Case) -> _Geometry:
 def _read(path: Path, what: str) -> tuple[Any, NDArray[Any]]:
     try:
         volume = nib.load(path)
+        _refuse_impossible_size(volume, path, what)
         voxels = np.asanyarray(volume.dataobj)
         if path.suffix == ".gz":  # nibabel stops before the checksum at the end of the archive
             with gzip.open(path) as file:
@@ -115,11 +123,24 @@ def _read(path: Path, what: str) -> tuple[Any, NDArray[Any]]:
         return volume, voxels
     except FileNotFoundError:
         raise ValueError(f"cannot find the {what} {path}") from None
+    except _Impossible:
+        raise
     except (ImageFileError, HeaderDataError) as error:
         raise ValueError(f"the {what} {path} is no volume that nibabel can read ({error}); replace the file") from error
     except (OSError, EOFError, ValueError, zlib.error) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"the {what} {path} is truncated or damaged ({reason}); replace the file") from error
+
+
+def _refuse_impossible_size(volume: Any, path: Path, what: str) -> None:
+    """Refuse a header that promises more voxels than the file can hold, before memory is taken for them."""
+    promised = math.prod(volume.shape) * volume.get_data_dtype().itemsize
+    possible = path.stat().st_size * (GZIP_AT_BEST if path.suffix == ".gz" else 1)
+    if volume.shape and promised > possible and path.suffix in (".nii", ".gz"):
+        raise _Impossible(
+            f"the {what} {path} is truncated or damaged (its header promises {_times(volume.shape)} voxels, "
+            f"{promised / 2**20:.0f} MiB, which a file of {path.stat().st_size} bytes cannot hold); replace the file"
+        )
 
 
 def _label_values(values: NDArray[Any], path: Path | str) -> set[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from monai_unlearn.networks.weights import compare_state
 
 __all__ = ["load_adapter", "save_adapter"]
 
+_OURS = ("r", "lora_alpha", "lora_dropout", "target_modules", "modules_to_save", "auto_mapping", "inference_mode")
+"""What differs from adapter to adapter."""
 _WEIGHTS, _CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
@@ -71,6 +74,12 @@ def load_adapter(network: nn.Module, folder: str | PathLike[str]) -> nn.Module:
             f"{Path(folder) / _CONFIG} is of a {trained_on}, "
             f"the network is a {type(network).__name__}: build the network the adapter was trained on."
         )
+    # before anything is made of that size: whoever wrote the config may not have written the tensors
+    if wrong := [key for key, value in tensors.items() if ".lora_A." in key and value.shape[0] != config.r]:
+        raise ValueError(
+            f"{Path(folder) / _WEIGHTS} does not fit its config: {wrong[0]} is of rank {tensors[wrong[0]].shape[0]}, "
+            f"'r' is {config.r}."
+        )
     trainable = {parameter: parameter.requires_grad for parameter in network.parameters()}
     inject_config(network, config)
     state = _adapter_state(network)
@@ -102,7 +111,19 @@ def _read_config(path: Path) -> LoraConfig:
         raise ValueError(f"{path} is not a PEFT config: {error}") from error
     if not isinstance(config, LoraConfig) or not isinstance(config.target_modules, str):
         raise ValueError(f"{path} is not the config of an adapter that save_adapter wrote.")
+    _refuse_foreign_settings(config, path)
     return config
+
+
+def _refuse_foreign_settings(config: LoraConfig, path: Path) -> None:
+    """Refuse what save_adapter never writes: expressions that match for ever, settings that change the base weights."""
+    names = [re.sub(r"\\(.)", r"\1", name) for name in config.target_modules.split("|")]
+    if "|".join(map(re.escape, names)) != config.target_modules:
+        raise ValueError(f"'target_modules' in the adapter config {path} is no list of layers that save_adapter wrote.")
+    usual = LoraConfig(r=config.r, target_modules=config.target_modules).to_dict()
+    foreign = [key for key, value in config.to_dict().items() if key not in _OURS and value != usual.get(key)]
+    if foreign:
+        raise ValueError(f"{foreign[0]!r} in the adapter config {path} is not as save_adapter writes it.")
 
 
 def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
