@@ -81,7 +81,7 @@ class _Geometry:
     spacing: NDArray[np.float64]
 
 
-class _Impossible(ValueError):
+class _ImpossibleSizeError(ValueError):
     """The header contradicts the size of the file; the message is complete."""
 
 
@@ -123,7 +123,7 @@ def _read(path: Path, what: str) -> tuple[Any, NDArray[Any]]:
         return volume, voxels
     except FileNotFoundError:
         raise ValueError(f"cannot find the {what} {path}") from None
-    except _Impossible:
+    except _ImpossibleSizeError:
         raise
     except (ImageFileError, HeaderDataError) as error:
         raise ValueError(f"the {what} {path} is no volume that nibabel can read ({error}); replace the file") from error
@@ -137,7 +137,7 @@ def _refuse_impossible_size(volume: Any, path: Path, what: str) -> None:
     promised = math.prod(volume.shape) * volume.get_data_dtype().itemsize
     possible = path.stat().st_size * (GZIP_AT_BEST if path.suffix == ".gz" else 1)
     if volume.shape and promised > possible and path.suffix in (".nii", ".gz"):
-        raise _Impossible(
+        raise _ImpossibleSizeError(
             f"the {what} {path} is truncated or damaged (its header promises {_times(volume.shape)} voxels, "
             f"{promised / 2**20:.0f} MiB, which a file of {path.stat().st_size} bytes cannot hold); replace the file"
         )

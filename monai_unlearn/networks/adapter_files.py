@@ -75,11 +75,8 @@ def load_adapter(network: nn.Module, folder: str | PathLike[str]) -> nn.Module:
             f"the network is a {type(network).__name__}: build the network the adapter was trained on."
         )
     # before anything is made of that size: whoever wrote the config may not have written the tensors
-    if wrong := [key for key, value in tensors.items() if ".lora_A." in key and value.shape[0] != config.r]:
-        raise ValueError(
-            f"{Path(folder) / _WEIGHTS} does not fit its config: {wrong[0]} is of rank {tensors[wrong[0]].shape[0]}, "
-            f"'r' is {config.r}."
-        )
+    if config.r > max((value.numel() for value in tensors.values()), default=0):
+        raise ValueError(f"{Path(folder) / _WEIGHTS} does not fit its config: no tensor in it is of rank {config.r}.")
     trainable = {parameter: parameter.requires_grad for parameter in network.parameters()}
     inject_config(network, config)
     state = _adapter_state(network)

@@ -42,7 +42,7 @@ def damaged(whole: bytes) -> st.SearchStrategy[bytes]:
 
 
 @contextmanager
-def refused_clearly(*, one_line: bool = True) -> Iterator[None]:
+def refused_clearly(*, one_line: bool = True, naming: str = "") -> Iterator[None]:
     """Let pass what works, and our own kinds of error with one line; anything else is a bug."""
     try:
         yield
@@ -50,4 +50,5 @@ def refused_clearly(*, one_line: bool = True) -> Iterator[None]:
         message = str(error)
         assert message.strip(), "an error without a word"
         assert not one_line or "\n" not in message.strip(), message
+        assert naming in message
         assert len(message) < 3000, "an error that nobody reads to its end"

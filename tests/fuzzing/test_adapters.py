@@ -62,11 +62,9 @@ def test_a_pickle_is_never_run(tmp_path: Path, adapter: Path, name: str) -> None
     for file in adapter.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / name).write_bytes(pickle.dumps({"weight": Owner(owned)}))
+    path = tmp_path if name == WEIGHTS else tmp_path / name
     with pytest.raises(ValueError, match="damaged"):
-        if name == WEIGHTS:
-            load_adapter(network(), tmp_path)
-        else:
-            load_weights(network(), tmp_path / name)
+        (load_adapter if name == WEIGHTS else load_weights)(network(), path)
     assert not owned.exists()
 
 
