@@ -10,7 +10,8 @@ from torch import nn
 from monai_unlearn.files import save_tensors, sha256_of
 from monai_unlearn.networks import has_adapters, load_adapter, load_weights, remove_adapters, save_adapter
 from monai_unlearn.phases.demands import record_demand
-from monai_unlearn.phases.session import Plan, Session, closing_handlers, peak_memory_bytes
+from monai_unlearn.phases.session import Plan, Session, peak_memory_bytes
+from monai_unlearn.phases.training import run_trainer
 
 __all__ = ["erase", "load_student", "plan_erase", "plan_restore", "restore", "state_files"]
 
@@ -88,9 +89,7 @@ def load_student(session: Session, folder: str) -> nn.Module:
 def _train(session: Session, phase: str, folder: str) -> dict[str, Any]:
     trainer = session.build(f"{phase}#trainer")
     trained = sum(parameter.numel() for group in trainer.optimizer.param_groups for parameter in group["params"])
-    if trainer.state.max_epochs > 0:
-        with closing_handlers(session.build(f"{phase}#handlers")):
-            trainer.run()
+    run_trainer(session, trainer, handlers=session.build(f"{phase}#handlers"))
     _save(session, session.build("student"), folder)
     return {"epochs": trainer.state.epoch, "trainable_parameters": trained, "peak_rss_bytes": peak_memory_bytes()}
 

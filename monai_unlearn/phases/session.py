@@ -91,6 +91,10 @@ class Session:
     parser: ConfigParser
     folder: RunFolder = field(init=False)
     partition: Partition = field(init=False)
+    at_work: str = field(init=False, default="")
+    """Run id of the phase that is at work."""
+    begun: str = field(init=False, default="")
+    """Its fingerprint."""
 
     def __post_init__(self) -> None:
         set_determinism(self.setting("seed"))
@@ -206,12 +210,14 @@ class Session:
             self.folder.claim(plan.files)
         logger.info(f"{plan.phase}: begins")
         set_determinism(self.setting("seed"))
+        self.at_work, self.begun = plan.phase, fingerprint
         start = time.perf_counter()
         figures = work() if self.folder.writes or not plan.alone else {}
         seconds = time.perf_counter() - start
         wait_for_all()
         if self.folder.writes:
             self.folder.record(plan.phase, fingerprint=fingerprint, files=plan.files, seconds=seconds, **figures)
+            self.folder.discard([f"state/running/{plan.phase}.pt"])
         wait_for_all()
         self.folder.reload()
         logger.info(f"{plan.phase}: done in {seconds:.0f} s")

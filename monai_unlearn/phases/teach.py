@@ -12,7 +12,8 @@ from torch.utils.data import Subset
 from monai_unlearn.files import save_tensors
 from monai_unlearn.phases.fingerprint import config_closure
 from monai_unlearn.phases.processes import refuse_alone
-from monai_unlearn.phases.session import NOT_INPUTS, Plan, Session, closing_handlers
+from monai_unlearn.phases.session import NOT_INPUTS, Plan, Session
+from monai_unlearn.phases.training import run_trainer
 
 __all__ = ["retrain_oracle", "train_teacher"]
 
@@ -63,8 +64,8 @@ def retrain_oracle(session: Session) -> None:
 
 def _train(session: Session, parser: ConfigParser, name: str) -> dict[str, Any]:
     trainer = parser.get_parsed_content("train#trainer")
-    with closing_handlers(parser.get_parsed_content("train#handlers") if "train#handlers" in parser else ()):
-        trainer.run()
+    handlers = parser.get_parsed_content("train#handlers") if "train#handlers" in parser else ()
+    run_trainer(session, trainer, handlers=handlers)
     save_tensors(session.folder / name, trainer.network.state_dict())
     return {"epochs": trainer.state.epoch}
 
