@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from monai_unlearn.audit.finding import Finding
 from monai_unlearn.audit.membership import loss_attack, too_few
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
-from monai_unlearn.metrics import auc_interval, membership_auc, tpr_at_fpr
+from monai_unlearn.metrics import auc_interval, membership_auc, tpr_at_fpr, tpr_curve
 
 __all__ = ["ConfidenceAttack", "LossAttack"]
 
@@ -119,10 +119,7 @@ def _findings(
             forgotten=FORGOTTEN,
             sentence=f"By {what}, forget and unseen cases are told apart with an AUC of {_said(auc)}.",
             interval=auc_interval(*sides["student"], confidence=confidence, seed=seed),
-            series={
-                name: [tpr_at_fpr(*pair, fpr=float(rate)) for rate in np.linspace(0, 1, CURVE)]
-                for name, pair in sides.items()
-            },
+            series={name: tpr_curve(*pair, np.linspace(0, 1, CURVE).tolist()) for name, pair in sides.items()},
             axis=f"false-positive rate, 0 to 1 in {CURVE} steps",
             details=details,
         ),

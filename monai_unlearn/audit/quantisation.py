@@ -67,36 +67,37 @@ class Quantisation:
 
     def __call__(self, models: AuditModels, cases: AuditCases, config: AuditConfig) -> dict[str, Finding]:
         """Return ``forget_change`` and ``unseen_change``: the measure with rounded weights minus that before."""
-        subsets = {name: cases.subsets[name] for name in ("forget", "unseen")}
-        ids = [case for of_subset in subsets.values() for case in of_subset]
-        before, after = {}, {}
-        for name, network in models.items():
-            scores = config.score(quantise_weights(plain_copy(network), bits=self.bits), cases.loader(ids))
-            for subset, of_subset in subsets.items():
-                before[name, subset] = float(config.values(cases.scores[name], of_subset).mean()) if of_subset else 0.0
-                after[name, subset] = float(config.values(scores, of_subset).mean()) if of_subset else 0.0
+        subsets = {name: ids for name in ("forget", "unseen") if (ids := cases.subsets[name])}
+        everything = [case for ids in subsets.values() for case in ids]
+        rounded = {
+            name: config.score(quantise_weights(plain_copy(network), bits=self.bits), cases.loader(everything))
+            for name, network in models.items()
+        }
         found = {}
-        for subset, of_subset in subsets.items():
+        for subset in ("forget", "unseen"):
             forgotten = "no rise beyond the oracle's" if subset == "forget" else "no change: rounding breaks nothing"
-            if not of_subset:
+            if subset not in subsets:
                 sentence, reason = f"Not measured on {subset}.", f"there is no {subset} case to measure"
                 found[f"{subset}_change"] = Finding(value=None, forgotten=forgotten, sentence=sentence, reason=reason)
                 continue
-            change = {name: after[name, subset] - before[name, subset] for name in models}
-            steps = {name: [before[name, subset], after[name, subset]] for name in models}
-            found[f"{subset}_change"] = Finding(
-                value=change["student"],
-                oracle=change.get("oracle"),
-                teacher=change.get("teacher"),
-                forgotten=forgotten,
-                sentence=f"With weights of {self.bits} bits the student's {config.measure} on {subset} goes from "
-                f"{steps['student'][0]:.3f} to {steps['student'][1]:.3f}.",
-                series=steps,
-                axis="before and after rounding",
-                details={
-                    "recovery": recovery(before["student", subset], after["student", subset], before["teacher", subset])
-                }
-                if subset == "forget"
-                else {},
-            )
+            steps = {
+                name: [float(config.values(of[name], subsets[subset]).mean()) for of in (cases.scores, rounded)]
+                for name in models
+            }
+            found[f"{subset}_change"] = self._change(steps, subset, forgotten, config)
         return found
+
+    def _change(self, steps: dict[str, list[float]], subset: str, forgotten: str, config: AuditConfig) -> Finding:
+        change = {name: after - before for name, (before, after) in steps.items()}
+        before, after = steps["student"]
+        return Finding(
+            value=change["student"],
+            oracle=change.get("oracle"),
+            teacher=change["teacher"],
+            forgotten=forgotten,
+            sentence=f"With weights of {self.bits} bits the student's {config.measure} on {subset} goes from "
+            f"{before:.3f} to {after:.3f}.",
+            series=steps,
+            axis="before and after rounding",
+            details={"recovery": recovery(before, after, steps["teacher"][0])} if subset == "forget" else {},
+        )

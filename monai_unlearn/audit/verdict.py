@@ -48,7 +48,8 @@ def judge(cases: AuditCases, config: AuditConfig, margins: Margins, tests: Mappi
     * ``nothing to forget``: none of these, but the teacher was no farther from the target than the margin either;
     * ``undecided``: the forget cases hold no foreground, so overlap says nothing.
 
-    The measure speaks first; where it finds nothing, the attack does. ``conclusive`` tells whether chance is excluded:
+    The measure speaks first; where it finds nothing, the attack does, and only if the whole interval of its distance
+    lies beyond the margin. ``conclusive`` tells whether chance is excluded:
     for ``forgotten`` that two one-sided tests at the margin hold (:func:`monai_unlearn.metrics.tost`).
 
     What was to be kept is compared with the teacher, or with the oracle where that is worse: nobody can ask more of a
@@ -82,7 +83,7 @@ def judge(cases: AuditCases, config: AuditConfig, margins: Margins, tests: Mappi
         hidden = None
     checks = [_within("forget against the " + gap.against, gap.value, margins.measure, interval=gap.interval)]
     if attack is not None:
-        holds = not attack.beyond(margins.auc)  # a few dozen cases move an AUC by more than the margin
+        holds = not attack.clearly_beyond(margins.auc)  # a few dozen cases move an AUC by more than the margin
         name = "AUC of the loss attack against the oracle"
         checks.append(_check(name, attack.value, margins.auc, holds, interval=attack.interval))
     checks += utility
@@ -103,7 +104,8 @@ def judge(cases: AuditCases, config: AuditConfig, margins: Margins, tests: Mappi
         "sentences": verdict_sentences(
             outcome,
             gap=gap,
-            attack=attack if attack is not None and attack.beyond(margins.auc) else None,
+            attack=attack if attack is not None and attack.clearly_beyond(margins.auc) else None,
+            by_attack=not gap.beyond(margins.measure),
             conclusive=conclusive,
             hidden=hidden,
             utility_kept=utility_kept,
@@ -115,20 +117,15 @@ def judge(cases: AuditCases, config: AuditConfig, margins: Margins, tests: Mappi
 
 
 def _outcome(gap: Distance, attack: Distance | None, margins: Margins) -> str:
-    by_measure, by_attack = _word(gap, margins.measure), "forgotten"
-    if attack is not None:
-        by_attack = _word(attack, margins.auc)
-    if by_measure != "forgotten":
-        return by_measure
-    if by_attack != "forgotten":
-        return by_attack
+    if gap.beyond(margins.measure):
+        return _word(gap)
+    if attack is not None and attack.clearly_beyond(margins.auc):
+        return _word(attack)
     known = gap.start > margins.measure or (attack is not None and attack.start > margins.auc)
     return "forgotten" if known else "nothing to forget"
 
 
-def _word(distance: Distance, margin: float) -> str:
-    if not distance.beyond(margin):
-        return "forgotten"
+def _word(distance: Distance) -> str:
     if distance.value < 0:
         return "over-forgotten"
     return "not forgotten" if distance.value > 0.5 * distance.start else "partly forgotten"

@@ -9,12 +9,19 @@ from monai_unlearn.audit.distance import Distance
 
 __all__ = ["verdict_sentences"]
 
+BY_ATTACK = {
+    "not forgotten": "The loss attack knows the forget cases as well as before",
+    "partly forgotten": "The loss attack knows the forget cases better than after retraining",
+    "over-forgotten": "The forget cases stand out by their high losses, which betrays them as well",
+}
+
 
 def verdict_sentences(
     outcome: str,
     *,
     gap: Distance,
     attack: Distance | None,
+    by_attack: bool,
     conclusive: bool,
     hidden: bool | None,
     utility_kept: bool | None,
@@ -27,6 +34,7 @@ def verdict_sentences(
         outcome: one of :data:`OUTCOMES`.
         gap: the student's distance by the measure.
         attack: that by the loss attack, if it is beyond margin and chance.
+        by_attack: whether the attack alone decided.
         conclusive: whether chance is excluded.
         hidden: whether it comes back.
         utility_kept: whether the network is as good as before on the rest.
@@ -34,18 +42,21 @@ def verdict_sentences(
         tests: what :func:`run_tests` returned.
     """
     return [
-        _said(outcome, gap, attack, measure),
+        _said(outcome, gap, attack, by_attack, measure),
         *_reservations(outcome, conclusive, gap),
         *_of_hiding(outcome, hidden, tests),
         *_of_utility(utility_kept),
     ]
 
 
-def _said(outcome: str, gap: Distance, attack: Distance | None, measure: str) -> str:
+def _said(outcome: str, gap: Distance, attack: Distance | None, by_attack: bool, measure: str) -> str:
     target = {"oracle": "the oracle's", "0": "0"}.get(gap.against, "that of the reference cases")
     size = f"the student's {measure} on forget lies {abs(gap.value):.3f} {_side(gap)} {target}"
     if attack is not None:
-        size += f", and the AUC of the loss attack lies {abs(attack.value):.3f} {_side(attack)} the oracle's"
+        betrayed = f"the AUC of the loss attack lies {abs(attack.value):.3f} {_side(attack)} the oracle's"
+        if by_attack:
+            return f"{BY_ATTACK[outcome]}: {betrayed}, while {size}."
+        size += f", and {betrayed}"
     return {
         "not forgotten": f"Nothing of note was forgotten: {size}.",
         "partly forgotten": f"Less was forgotten than retraining forgets: {size}.",

@@ -12,7 +12,7 @@ from monai_unlearn.metrics.confidence import PooledCalibrationError, case_confid
 from monai_unlearn.metrics.discrepancy import mmd_test
 from monai_unlearn.metrics.divergence import case_kl_divergence, case_total_variation
 from monai_unlearn.metrics.equivalence import Equivalence, tost, tug_of_war
-from monai_unlearn.metrics.membership import membership_auc, tpr_at_fpr
+from monai_unlearn.metrics.membership import membership_auc, tpr_at_fpr, tpr_curve
 from monai_unlearn.metrics.overlap import CaseOverlapMetric, case_overlap
 from monai_unlearn.metrics.resampling import auc_interval, mean_interval
 
@@ -36,5 +36,6 @@ __all__ = [
     "remaining_total_variation",
     "tost",
     "tpr_at_fpr",
+    "tpr_curve",
     "tug_of_war",
 ]
