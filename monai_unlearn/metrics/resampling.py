@@ -13,6 +13,7 @@ from scipy import stats
 __all__ = ["auc_interval", "mean_interval"]
 
 Values = npt.NDArray[np.float64]
+Positions = npt.NDArray[np.int64]
 Interval = tuple[float, float]
 RESAMPLES = 1000
 
@@ -79,19 +80,29 @@ def auc_interval(
             raise ValueError(f"both attacks need the same cases; they have {wins.shape} and {other.shape}.")
         wins = wins - other
 
-    def mean_win(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> float:
-        return float(wins[np.ix_(rows, columns)].mean())
+    def mean_win(rows: Positions, columns: Positions, axis: int) -> Values:
+        means: Values = ((_counts(rows) @ wins) * _counts(columns)).sum(axis=axis) / wins.size
+        return means
 
     found = stats.bootstrap(
         (np.arange(len(members)), np.arange(len(others))),
         mean_win,
-        vectorized=False,
+        vectorized=True,
         confidence_level=confidence,
         n_resamples=resamples,
         method="percentile",
         random_state=np.random.default_rng(seed),
     ).confidence_interval
     return float(found.low), float(found.high)
+
+
+def _counts(drawn: Positions) -> Values:
+    """Count how often each position was drawn: of shape ``(…, N)`` as ``drawn``, which holds positions below ``N``."""
+    size = drawn.shape[-1]
+    flat = drawn.reshape(-1, size)
+    offset = np.arange(len(flat))[:, None] * size
+    counts = np.bincount((flat + offset).ravel(), minlength=flat.size)
+    return counts.reshape(drawn.shape).astype(np.float64)
 
 
 def _wins(members: Values, others: Values) -> Values:

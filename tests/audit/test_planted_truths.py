@@ -23,13 +23,10 @@ def audited(student: str, *, with_oracle: bool = True) -> tuple[dict[str, Any], 
         "oracle": oracle,
         "second oracle": lambda: oracle(2),
         "suppressed": suppressed,
-        "forgetful teacher": lambda: oracle(2),
     }
     models = {"teacher": teacher(), "student": networks[student](), "oracle": oracle()}
     if not with_oracle:
         del models["oracle"]
-    if student == "forgetful teacher":
-        models["teacher"] = oracle(2)
     cases = planted_cases(models)
     tests = run_tests(standard_tests(1 if with_oracle else 0), models, cases, CONFIG)
     return judge(cases, CONFIG, Margins(), tests), {name: test["figures"] for name, test in tests.items()}
@@ -76,7 +73,9 @@ def test_without_an_oracle_suppression_is_seen_all_the_same():
 
 
 def test_a_teacher_that_never_saw_the_cases_leaves_nothing_to_forget():
-    verdict, _ = audited("forgetful teacher")
+    models = {"teacher": oracle(2), "student": oracle(2), "oracle": oracle()}
+    relearned = {"retain_relearning": {"figures": {"recovery": {"value": 0.5, "oracle": None, "reason": None}}}}
+    verdict = judge(planted_cases(models), CONFIG, Margins(), relearned)
     assert verdict["outcome"] == "nothing to forget"
     assert verdict["hidden"] is None
 
