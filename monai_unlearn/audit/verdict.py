@@ -46,7 +46,7 @@ def judge(cases: AuditCases, config: AuditConfig, margins: Margins, tests: Mappi
     * ``over-forgotten``: below the target beyond margin and chance;
     * ``forgotten``: none of these, neither by the measure nor, where there is one, by the attack;
     * ``nothing to forget``: none of these, but the teacher was no farther from the target than the margin either;
-    * ``undecided``: the forget cases hold no foreground, so overlap says nothing.
+    * ``undecided``: the forget cases, or those that they are compared with, hold no foreground: overlap says nothing.
 
     The measure speaks first; where it finds nothing, the attack does, and only if the whole interval of its distance
     lies beyond the margin. ``conclusive`` tells whether chance is excluded:
@@ -70,7 +70,8 @@ def judge(cases: AuditCases, config: AuditConfig, margins: Margins, tests: Mappi
     """
     gap = measure_distance(cases, config, confidence=margins.confidence)
     attack = attack_distance(cases, config, confidence=margins.confidence)
-    readable = not cases.scores["student"].lacks_foreground(cases.subsets["forget"])
+    compared = ["forget", *(["reference"] if gap.against == "reference cases" else [])]
+    readable = not any(cases.scores["student"].lacks_foreground(cases.subsets[subset]) for subset in compared)
     outcome = _outcome(gap, attack, margins) if readable else "undecided"
     if outcome in ("forgotten", "nothing to forget"):
         conclusive = gap.within(margins.measure)

@@ -64,8 +64,8 @@ def _said(outcome: str, gap: Distance, attack: Distance | None, by_attack: bool,
         "forgotten": f"In its outputs the student has forgotten: {size}.",
         "nothing to forget": "There was nothing to forget that these figures could show: already the teacher's "
         f"{measure} on forget lies only {abs(gap.start):.3f} {'above' if gap.start > 0 else 'below'} {target}.",
-        "undecided": "Nothing can be said: none of the forget cases has any foreground, so a network that finds "
-        f"nothing has the {measure} 1 on them; check their labels.",
+        "undecided": "Nothing can be said: the forget cases, or those that they are compared with, have no "
+        f"foreground, and a network that finds nothing has the {measure} 1 on such cases; check their labels.",
     }[outcome]
 
 

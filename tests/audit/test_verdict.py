@@ -294,16 +294,17 @@ def test_of_a_classification_cases_of_other_classes_are_to_be_kept():
     assert judged(scores(0, 0.5))["utility_kept"] is False
 
 
-def test_cases_without_any_foreground_are_not_taken_for_well_forgotten_ones():
-    cases = iou_cases()
+@pytest.mark.parametrize(("subset", "with_oracle"), [("forget", True), ("forget", False), ("reference", False)])
+def test_cases_without_any_foreground_are_not_taken_for_well_forgotten_ones(subset, with_oracle):
+    cases = iou_cases(with_oracle=with_oracle)
     empty = {}
     for name, one in cases.scores.items():
-        foreground = np.array([0.0 if case.startswith("forget") else 9.0 for case in one.ids])
+        foreground = np.array([0.0 if case.startswith(subset) else 9.0 for case in one.ids])
         empty[name] = CaseScores(ids=one.ids, figures=one.figures, per_class={}, signals={"foreground": foreground})
     found = verdict(drawn_like(cases, empty))
     assert found["outcome"] == "undecided"
     assert found["conclusive"] is False
-    assert "has any foreground" in found["sentences"][0]
+    assert "have no foreground" in found["sentences"][0]
 
 
 def test_unseen_cases_without_any_foreground_do_not_vouch_for_the_network():
