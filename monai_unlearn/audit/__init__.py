@@ -1,34 +1,55 @@
 """Tests of forgetting: each in a file of its own, all called alike, read together by the verdict."""
 
+from monai_unlearn.audit.adapter_removal import AdapterRemoval
+from monai_unlearn.audit.attacks import ConfidenceAttack, LossAttack
 from monai_unlearn.audit.battery import STANDARD, ForgettingTest, refuse_missing_oracle, run_tests, standard_tests
+from monai_unlearn.audit.distribution import ScoreDistribution
 from monai_unlearn.audit.finding import Finding
 from monai_unlearn.audit.fine_tuning import fine_tune
 from monai_unlearn.audit.membership import MINIMUM_CASES, loss_attack
+from monai_unlearn.audit.oracle_gap import OracleGap
+from monai_unlearn.audit.pooled_gaps import pool_gaps
+from monai_unlearn.audit.quantisation import Quantisation, quantise_weights
 from monai_unlearn.audit.relearning import RetainRelearning, recovery
 from monai_unlearn.audit.reversibility import adapters_off_difference
 from monai_unlearn.audit.scores import CaseScores, ClassScores, Task, score_cases
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels, FineTuning, plain_copy
-from monai_unlearn.audit.verdict import Margins, judge
+from monai_unlearn.audit.support_vectors import SupportVectorAttack
+from monai_unlearn.audit.tail import TailTest
+from monai_unlearn.audit.utility import Utility
+from monai_unlearn.audit.verdict import OUTCOMES, Margins, judge
 
 __all__ = [
     "MINIMUM_CASES",
+    "OUTCOMES",
     "STANDARD",
+    "AdapterRemoval",
     "AuditCases",
     "AuditConfig",
     "AuditModels",
     "CaseScores",
     "ClassScores",
+    "ConfidenceAttack",
     "Finding",
     "FineTuning",
     "ForgettingTest",
+    "LossAttack",
     "Margins",
+    "OracleGap",
+    "Quantisation",
     "RetainRelearning",
+    "ScoreDistribution",
+    "SupportVectorAttack",
+    "TailTest",
     "Task",
+    "Utility",
     "adapters_off_difference",
     "fine_tune",
     "judge",
     "loss_attack",
     "plain_copy",
+    "pool_gaps",
+    "quantise_weights",
     "recovery",
     "refuse_missing_oracle",
     "run_tests",

@@ -9,9 +9,17 @@ from typing import Any, ClassVar, Protocol
 
 from monai.utils import set_determinism
 
+from monai_unlearn.audit.adapter_removal import AdapterRemoval
+from monai_unlearn.audit.attacks import ConfidenceAttack, LossAttack
+from monai_unlearn.audit.distribution import ScoreDistribution
 from monai_unlearn.audit.finding import Finding
+from monai_unlearn.audit.oracle_gap import OracleGap
+from monai_unlearn.audit.quantisation import Quantisation
 from monai_unlearn.audit.relearning import RetainRelearning
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
+from monai_unlearn.audit.support_vectors import SupportVectorAttack
+from monai_unlearn.audit.tail import TailTest
+from monai_unlearn.audit.utility import Utility
 
 __all__ = ["STANDARD", "ForgettingTest", "refuse_missing_oracle", "run_tests", "standard_tests"]
 
@@ -27,7 +35,18 @@ class ForgettingTest(Protocol):
         """Return the figures by name; the networks are left as they are."""
 
 
-STANDARD: tuple[Callable[..., ForgettingTest], ...] = (RetainRelearning,)
+STANDARD: tuple[Callable[..., ForgettingTest], ...] = (
+    Utility,
+    LossAttack,
+    ConfidenceAttack,
+    SupportVectorAttack,
+    TailTest,
+    AdapterRemoval,
+    Quantisation,
+    RetainRelearning,
+    OracleGap,
+    ScoreDistribution,
+)
 """Every test that a tier stands for, in the order in which they run: cheap ones first."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from monai_unlearn.audit.scores import CaseScores
 from monai_unlearn.metrics import membership_auc, tpr_at_fpr
 
-__all__ = ["MINIMUM_CASES", "loss_attack"]
+__all__ = ["MINIMUM_CASES", "loss_attack", "too_few"]
 
 MINIMUM_CASES = 10
 """With fewer cases on a side, the AUC of an attack says nothing."""
@@ -26,9 +26,22 @@ def loss_attack(scores: CaseScores, *, forget: Sequence[str], unseen: Sequence[s
         ``auc`` and ``tpr_at_1pct_fpr``. With fewer than ten cases on a side both are ``None`` and ``reason`` says why.
         0.5 is no better than guessing; what matters is the oracle's figure, from both sides.
     """
-    fewest = min(len(forget), len(unseen))
-    if fewest < MINIMUM_CASES:
-        reason = f"needs {MINIMUM_CASES} forget and {MINIMUM_CASES} unseen cases; one of them has {fewest}"
+    if reason := too_few(len(forget), len(unseen)):
         return {"auc": None, "tpr_at_1pct_fpr": None, "reason": reason}
     positive, negative = -scores.of(forget, "loss"), -scores.of(unseen, "loss")
     return {"auc": membership_auc(positive, negative), "tpr_at_1pct_fpr": tpr_at_fpr(positive, negative, fpr=0.01)}
+
+
+def too_few(forget: int, unseen: int, *, among: str = "") -> str:
+    """Say why an attack on so few cases gives no figure; empty if it does.
+
+    Args:
+        forget: number of forget cases.
+        unseen: number of unseen cases.
+        among: which of them count, such as ``"with foreground"``.
+    """
+    fewest = min(forget, unseen)
+    if fewest >= MINIMUM_CASES:
+        return ""
+    which = f"{MINIMUM_CASES} forget and {MINIMUM_CASES} unseen cases" + (f" {among}" if among else "")
+    return f"needs {which}; one of them has {fewest}"

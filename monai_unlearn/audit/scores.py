@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import nn
 from monai_unlearn.engines import predict_cases
 from monai_unlearn.losses import Activation, LossFunction, case_losses, label_outcomes, log_probabilities
 from monai_unlearn.metrics import (
+    case_confidence,
     case_overlap,
     class_accuracy,
     class_confusion,
@@ -37,15 +38,29 @@ class CaseScores:
         figures: arrays of shape ``(N,)`` by name: ``loss``, and for segmentation ``iou``, ``dice`` (means over the
             classes), for classification ``correct`` (1 or 0).
         per_class: arrays of shape ``(N, K)`` by name: ``iou``, ``dice``; empty for classification.
+        signals: what attacks read beside the loss, arrays of shape ``(N,)`` by name, not part of a summary; those of
+            :func:`monai_unlearn.metrics.case_confidence`, of the foreground for segmentation only.
     """
 
     ids: tuple[str, ...]
     figures: dict[str, NDArray[np.float64]]
     per_class: dict[str, NDArray[np.float64]]
+    signals: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def of(self, ids: Iterable[str], name: str) -> NDArray[np.float64]:
         """Return one figure of some cases, in the order of ``ids``."""
         return self.figures[name][self.rows(ids)]
+
+    def signal(self, ids: Iterable[str], name: str) -> NDArray[np.float64]:
+        """Return one signal of some cases, in the order of ``ids``."""
+        return self.signals[name][self.rows(ids)]
+
+    def lacks_foreground(self, ids: Iterable[str]) -> bool:
+        """Whether no label of these cases has any foreground: then overlap praises whoever says nothing.
+
+        ``False`` for a classification, and where the labels were not looked at.
+        """
+        return "foreground" in self.signals and not self.signal(ids, "foreground").any()
 
     def rows(self, ids: Iterable[str]) -> list[int]:
         """Return the positions of some cases, in the order of ``ids``."""
@@ -137,6 +152,7 @@ def score_cases(
         raise ValueError(f"a classification has exclusive classes: its activation is 'softmax', not {activation!r}")
     ids: list[str] = []
     columns: dict[str, list[torch.Tensor]] = {}
+    seen: dict[str, list[torch.Tensor]] = {}
     for batch in predict_cases(network, loader, inferer=inferer, device=device):
         ids.extend(batch.ids)
         values = {"loss": case_losses(loss_function, batch.logits, batch.label)}
@@ -148,13 +164,23 @@ def score_cases(
             values.update({str(name): value for name, value in overlap.items()})
         for name, value in values.items():
             columns.setdefault(name, []).append(value)
-    arrays = {name: torch.cat(values).cpu().double().numpy() for name, values in columns.items()}
+        label = None if task == "classification" else batch.label  # a class is not a foreground
+        for name, value in case_confidence(batch.logits, label, activation=activation).items():
+            seen.setdefault(name, []).append(value)
+    arrays, signals = (
+        {name: torch.cat(values).cpu().double().numpy() for name, values in parts.items()} for parts in (columns, seen)
+    )
     loss = {"loss": arrays.pop("loss")}
     if task == "classification":
         probabilities, truth = arrays["probabilities"], arrays["truth"].astype(np.int64)
         correct = (probabilities.argmax(axis=1) == truth).astype(np.float64)
         return ClassScores(
-            ids=tuple(ids), figures={"correct": correct, **loss}, per_class={}, probabilities=probabilities, truth=truth
+            ids=tuple(ids),
+            figures={"correct": correct, **loss},
+            per_class={},
+            signals=signals,
+            probabilities=probabilities,
+            truth=truth,
         )
     means = {name: values.mean(axis=1) for name, values in arrays.items()}
-    return CaseScores(ids=tuple(ids), figures={**means, **loss}, per_class=arrays)
+    return CaseScores(ids=tuple(ids), figures={**means, **loss}, per_class=arrays, signals=signals)

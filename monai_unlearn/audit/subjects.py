@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import Dataset, Subset
 
-from monai_unlearn.audit.scores import CaseScores, Task, score_cases
+from monai_unlearn.audit.scores import CaseScores, ClassScores, Task, score_cases
 from monai_unlearn.losses import Activation, LossFunction
 from monai_unlearn.networks import has_adapters, merge_adapters
 
@@ -82,10 +82,28 @@ class AuditConfig:
             return scores.of(ids, "correct")
         if not self.classes:
             return scores.of(ids, "iou")
-        first = 1 if self.activation == "softmax" else 0  # the background is not among the columns
-        columns = [value - first for value in self.classes]
-        chosen: NDArray[np.float64] = scores.per_class["iou"][scores.rows(ids)][:, columns].mean(axis=1)
+        chosen: NDArray[np.float64] = scores.per_class["iou"][scores.rows(ids)][:, self._columns()].mean(axis=1)
         return chosen
+
+    def kept_values(self, scores: CaseScores, ids: Iterable[str]) -> NDArray[np.float64]:
+        """Return the measure of what some cases hold that was *not* to be unlearned.
+
+        That is the measure itself, but for a class request: of a classification its cases of other classes, of a
+        segmentation the other classes of every case. Empty where nothing is left.
+        """
+        if not self.classes:
+            return self.values(scores, ids)
+        rows = scores.rows(ids)
+        if isinstance(scores, ClassScores):
+            return scores.figures["correct"][[row for row in rows if scores.truth[row] not in self.classes]]
+        of_classes = scores.per_class["iou"][rows]
+        columns = sorted(set(range(of_classes.shape[1])) - set(self._columns()))
+        kept: NDArray[np.float64] = of_classes[:, columns].mean(axis=1) if columns else np.empty(0)
+        return kept
+
+    def _columns(self) -> list[int]:
+        first = 1 if self.activation == "softmax" else 0  # the background is not among the columns
+        return [value - first for value in self.classes]
 
     def score(self, network: nn.Module, loader: Iterable[dict[str, Any]]) -> CaseScores:
         """Measure a network on every case of a loader; see :func:`score_cases`."""

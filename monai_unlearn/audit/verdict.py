@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
-
+from monai_unlearn.audit.distance import Distance, attack_distance, measure_distance
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig
+from monai_unlearn.audit.verdict_words import verdict_sentences
 
-__all__ = ["Margins", "judge"]
+__all__ = ["OUTCOMES", "Margins", "judge"]
+
+OUTCOMES = ("forgotten", "partly forgotten", "not forgotten", "over-forgotten", "nothing to forget", "undecided")
+"""Every word that ``outcome`` may be; :func:`judge` defines them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +38,23 @@ class Margins:
 def judge(cases: AuditCases, config: AuditConfig, margins: Margins, tests: Mapping[str, Any]) -> dict[str, Any]:
     """Say what an audit found.
 
-    Forgetting is read against the oracle on the same cases, or without one against the reference cases, which is
-    weaker: the forget cases may be easier or harder. ``outcome`` is
+    Forgetting is read against the oracle on the same cases, by the measure and by the AUC of the loss attack; see
+    :func:`measure_distance` for what stands in where there is no oracle. ``outcome`` is
 
     * ``not forgotten``: the student stands nearer to the teacher than to the target, beyond margin and chance;
     * ``partly forgotten``: nearer to the target, yet above it beyond margin and chance;
     * ``over-forgotten``: below the target beyond margin and chance;
-    * ``forgotten``: none of these. ``conclusive`` tells whether the interval lies within the margin (two one-sided
-      tests at the margin), or the cases are too few to say.
+    * ``forgotten``: none of these, neither by the measure nor, where there is one, by the attack;
+    * ``nothing to forget``: none of these, but the teacher was no farther from the target than the margin either;
+    * ``undecided``: the forget cases, or those that they are compared with, hold no foreground: overlap says nothing.
+
+    The measure speaks first; where it finds nothing, the attack does, and only if the whole interval of its distance
+    lies beyond the margin. ``conclusive`` tells whether chance is excluded:
+    for ``forgotten`` that two one-sided tests at the margin hold (:func:`monai_unlearn.metrics.tost`).
+
+    What was to be kept is compared with the teacher, or with the oracle where that is worse: nobody can ask more of a
+    network that has to do without the forget cases. ``hidden`` says that more than ``margins.hidden`` of what was lost
+    comes back after retain-only relearning, and more than comes to the oracle.
 
     Args:
         cases: the cases, with the scores of every model.
@@ -53,23 +63,31 @@ def judge(cases: AuditCases, config: AuditConfig, margins: Margins, tests: Mappi
         tests: what :func:`run_tests` returned.
 
     Returns:
-        ``outcome``, ``conclusive``, ``hidden`` (``None`` where relearning was not tried), ``utility_kept``,
-        ``against``, ``checks`` (each with ``name``, ``value``, ``bound`` and ``holds``), ``sentences``, ``margins``.
+        ``outcome``, ``conclusive``, ``hidden`` (``None`` where relearning says nothing), ``utility_kept`` (``None``
+        where nothing could be measured), ``passed`` (forgotten, useful and not hidden), ``against``, ``gap``,
+        ``gap_interval``, ``checks`` (each with ``name``, ``value``, ``bound`` and ``holds``, some with ``interval``),
+        ``sentences``, ``margins``.
     """
-    gap, interval, against = _gap(cases, config, margins)
-    start = _mean(cases, config, "teacher", "forget") - (_mean(cases, config, "student", "forget") - gap)
-    outcome = _outcome(gap, interval, start, margins)
-    conclusive = outcome != "forgotten" or (interval is not None and max(map(abs, interval)) <= margins.measure)
-    checks = [_within("forget against the " + against, gap, margins.measure)]
-    checks += [
-        _check(f"{subset} against the teacher", change, -margins.measure, change >= -margins.measure)
-        for subset in ("retain", "unseen")
-        if cases.subsets[subset]
-        for change in [_mean(cases, config, "student", subset) - _mean(cases, config, "teacher", subset)]
-    ]
-    utility_kept = all(check["holds"] for check in checks[1:])
-    share = _recovery(tests)
-    hidden = None if share is None else share > margins.hidden
+    gap = measure_distance(cases, config, confidence=margins.confidence)
+    attack = attack_distance(cases, config, confidence=margins.confidence)
+    compared = ["forget", *(["reference"] if gap.against == "reference cases" else [])]
+    readable = not any(cases.scores["student"].lacks_foreground(cases.subsets[subset]) for subset in compared)
+    outcome = _outcome(gap, attack, margins) if readable else "undecided"
+    if outcome in ("forgotten", "nothing to forget"):
+        conclusive = gap.within(margins.measure)
+    else:
+        conclusive = readable and gap.interval is not None
+    utility = _utility(cases, config, margins)
+    utility_kept = all(check["holds"] for check in utility) if utility else None
+    share, hidden = _hidden(tests, margins)
+    if outcome in ("nothing to forget", "undecided"):
+        hidden = None
+    checks = [_within("forget against the " + gap.against, gap.value, margins.measure, interval=gap.interval)]
+    if attack is not None:
+        holds = not attack.clearly_beyond(margins.auc)  # a few dozen cases move an AUC by more than the margin
+        name = "AUC of the loss attack against the oracle"
+        checks.append(_check(name, attack.value, margins.auc, holds, interval=attack.interval))
+    checks += utility
     if share is not None and config.grade == "permanent":
         checks.append(_within("recovery after retain-only relearning", share, margins.recovery))
     elif share is not None:
@@ -79,89 +97,72 @@ def judge(cases: AuditCases, config: AuditConfig, margins: Margins, tests: Mappi
         "conclusive": conclusive,
         "hidden": hidden,
         "utility_kept": utility_kept,
-        "against": against,
-        "gap": gap,
-        "gap_interval": None if interval is None else list(interval),
+        "passed": outcome == "forgotten" and utility_kept is True and not hidden,
+        "against": gap.against,
+        "gap": gap.value,
+        "gap_interval": None if gap.interval is None else list(gap.interval),
         "checks": checks,
-        "sentences": _sentences(outcome, conclusive, hidden, utility_kept, against, gap, config),
+        "sentences": verdict_sentences(
+            outcome,
+            gap=gap,
+            attack=attack if attack is not None and attack.clearly_beyond(margins.auc) else None,
+            by_attack=not gap.beyond(margins.measure),
+            conclusive=conclusive,
+            hidden=hidden,
+            utility_kept=utility_kept,
+            measure=config.measure,
+            tests=tests,
+        ),
         "margins": asdict(margins),
     }
 
 
-def _gap(cases: AuditCases, config: AuditConfig, margins: Margins) -> tuple[float, tuple[float, float] | None, str]:
-    """Student minus target on forget, with its interval by Student's or, against other cases, Welch's t."""
-    student = config.values(cases.scores["student"], cases.subsets["forget"])
-    if "oracle" in cases.scores:
-        difference = student - config.values(cases.scores["oracle"], cases.subsets["forget"])
-        if len(difference) < 2:
-            return float(difference.mean()), None, "oracle"
-        if np.ptp(difference) == 0:  # no spread: the interval is the point
-            return float(difference[0]), (float(difference[0]),) * 2, "oracle"
-        found = stats.ttest_1samp(difference, 0).confidence_interval(margins.confidence)
-        return float(difference.mean()), (float(found.low), float(found.high)), "oracle"
-    reference = config.values(cases.scores["student"], cases.subsets["reference"])
-    gap = float(student.mean() - reference.mean())
-    if min(len(student), len(reference)) < 2 or np.ptp(student) + np.ptp(reference) == 0:
-        return gap, None, "reference cases"
-    found = stats.ttest_ind(student, reference, equal_var=False).confidence_interval(margins.confidence)
-    return gap, (float(found.low), float(found.high)), "reference cases"
+def _outcome(gap: Distance, attack: Distance | None, margins: Margins) -> str:
+    if gap.beyond(margins.measure):
+        return _word(gap)
+    if attack is not None and attack.clearly_beyond(margins.auc):
+        return _word(attack)
+    known = gap.start > margins.measure or (attack is not None and attack.start > margins.auc)
+    return "forgotten" if known else "nothing to forget"
 
 
-def _outcome(gap: float, interval: tuple[float, float] | None, start: float, margins: Margins) -> str:
-    told_apart = interval is None or interval[0] > 0 or interval[1] < 0
-    if abs(gap) <= margins.measure or not told_apart:
-        return "forgotten"
-    if gap < 0:
+def _word(distance: Distance) -> str:
+    if distance.value < 0:
         return "over-forgotten"
-    return "not forgotten" if gap > 0.5 * start else "partly forgotten"
+    return "not forgotten" if distance.value > 0.5 * distance.start else "partly forgotten"
 
 
-def _sentences(
-    outcome: str,
-    conclusive: bool,
-    hidden: bool | None,
-    utility_kept: bool,
-    against: str,
-    gap: float,
-    config: AuditConfig,
-) -> list[str]:
-    size = f"the student's {config.measure} on forget lies {abs(gap):.3f} {'above' if gap > 0 else 'below'}"
-    target = "the oracle's" if against == "oracle" else "that of the reference cases"
-    said = {
-        "not forgotten": f"Nothing of note was forgotten: {size} {target}.",
-        "partly forgotten": f"Less was forgotten than retraining forgets: {size} {target}.",
-        "over-forgotten": f"Too much was forgotten, which betrays the cases as well: {size} {target}.",
-        "forgotten": f"In its outputs the student has forgotten: {size} {target}.",
-    }
-    sentences = [said[outcome]]
-    if not conclusive:
-        sentences.append("There are too few cases to tell this from a difference of chance with confidence.")
-    if against != "oracle":
-        sentences.append("No oracle was there to compare with; other cases are a weaker yardstick.")
-    if hidden:
-        sentences.append("It is hidden, not erased: training on with other cases brings a good part of it back.")
-    elif hidden is None:
-        sentences.append("Whether it comes back when the network is trained on was not tested.")
-    else:
-        sentences.append("Training on with the retain cases brings little or nothing of it back.")
-    if not utility_kept:
-        sentences.append("The network got worse on what it was to keep.")
-    return sentences
+def _utility(cases: AuditCases, config: AuditConfig, margins: Margins) -> list[dict[str, Any]]:
+    checks = []
+    for subset in ("retain", "unseen"):
+        ids = cases.subsets[subset]
+        if not ids or cases.scores["student"].lacks_foreground(ids):
+            continue
+        kept = {name: config.kept_values(scores, ids) for name, scores in cases.scores.items()}
+        if not len(kept["student"]):
+            continue
+        means = {name: float(values.mean()) for name, values in kept.items()}
+        yardstick = min((name for name in ("teacher", "oracle") if name in means), key=lambda name: means[name])
+        change = means["student"] - means[yardstick]
+        checks.append(_check(f"{subset} against the {yardstick}", change, -margins.measure, change >= -margins.measure))
+    return checks
 
 
-def _recovery(tests: Mapping[str, Any]) -> float | None:
-    value = tests.get("retain_relearning", {}).get("figures", {}).get("recovery", {}).get("value")
-    return None if value is None else float(value)
+def _hidden(tests: Mapping[str, Any], margins: Margins) -> tuple[float | None, bool | None]:
+    found = tests.get("retain_relearning", {}).get("figures", {}).get("recovery", {})
+    share, of_oracle = found.get("value"), found.get("oracle")
+    if share is None:
+        return None, None
+    comes_back = share > margins.hidden and (of_oracle is None or share > of_oracle + margins.recovery)
+    return float(share), bool(comes_back)
 
 
-def _mean(cases: AuditCases, config: AuditConfig, model: str, subset: str) -> float:
-    values: NDArray[np.float64] = config.values(cases.scores[model], cases.subsets[subset])
-    return float(values.mean())
+def _within(name: str, value: float, margin: float, **more: Any) -> dict[str, Any]:
+    return _check(name, value, margin, abs(value) <= margin, **more)
 
 
-def _within(name: str, value: float, margin: float) -> dict[str, Any]:
-    return _check(name, value, margin, abs(value) <= margin)
-
-
-def _check(name: str, value: float, bound: float, holds: bool) -> dict[str, Any]:
-    return {"name": name, "value": value, "bound": bound, "holds": bool(holds)}
+def _check(
+    name: str, value: float, bound: float, holds: bool, *, interval: tuple[float, float] | None = None
+) -> dict[str, Any]:
+    found = {"name": name, "value": value, "bound": bound, "holds": bool(holds)}
+    return found if interval is None else {**found, "interval": list(interval)}

@@ -6,6 +6,7 @@ figures against the oracle's, from both sides: an AUC far below 0.5 betrays a me
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 import torch
 from monai.metrics import compute_roc_auc
 
-__all__ = ["membership_auc", "tpr_at_fpr"]
+__all__ = ["membership_auc", "tpr_at_fpr", "tpr_curve"]
 
 Scores = torch.Tensor | npt.NDArray[np.floating] | Sequence[float]
 
@@ -54,13 +55,29 @@ def tpr_at_fpr(member_scores: Scores, non_member_scores: Scores, fpr: float = 0.
     Raises:
         ValueError: if either set is empty, not one-dimensional or not finite, or ``fpr`` lies outside ``[0, 1]``.
     """
-    if not 0 <= fpr <= 1:
-        raise ValueError(f"fpr is {fpr}; it must be a share in [0, 1].")
+    return tpr_curve(member_scores, non_member_scores, [fpr])[0]
+
+
+def tpr_curve(member_scores: Scores, non_member_scores: Scores, rates: Sequence[float]) -> list[float]:
+    """Return the true-positive rate of :func:`tpr_at_fpr` for each of several false-positive rates: the ROC curve.
+
+    Args:
+        member_scores: shape ``(M,)``, larger means "more likely a member".
+        non_member_scores: shape ``(N,)``.
+        rates: shares of the non-members that may be called members, each in ``[0, 1]``.
+
+    Raises:
+        ValueError: as for :func:`tpr_at_fpr`.
+    """
+    if outside := [rate for rate in rates if not 0 <= rate <= 1]:
+        raise ValueError(f"fpr is {outside[0]}; it must be a share in [0, 1].")
     members, others = _checked("member_scores", member_scores), _checked("non_member_scores", non_member_scores)
     thresholds = members.sort().values  # between two members' scores the true-positive rate does not change
     false_alarms = len(others) - torch.searchsorted(others.sort().values, thresholds)
-    allowed = thresholds[false_alarms / len(others) <= fpr]
-    return float((members >= allowed[0]).double().mean()) if len(allowed) else 0.0
+    allowed = torch.tensor([math.floor(rate * len(others) + 1e-9) for rate in rates])  # 0.29 * 100 is 28.999…
+    # the lowest threshold that is allowed: false alarms fall from one threshold to the next
+    found = len(members) - torch.searchsorted(-false_alarms, -allowed)
+    return (found.double() / len(members)).tolist()
 
 
 def _checked(name: str, scores: Scores) -> torch.Tensor:
