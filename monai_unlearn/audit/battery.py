@@ -9,8 +9,15 @@ from typing import Any, ClassVar, Protocol
 
 from monai.utils import set_determinism
 
+from monai_unlearn.audit.cka import StageSimilarity
+from monai_unlearn.audit.few_shot import FewShotRelearning
 from monai_unlearn.audit.finding import Finding
+from monai_unlearn.audit.information import InformationDifference
+from monai_unlearn.audit.nearest import NearestNeighbourMembership
+from monai_unlearn.audit.probe import LinearProbe
+from monai_unlearn.audit.prototypes import PrototypeRelearning
 from monai_unlearn.audit.relearning import RetainRelearning
+from monai_unlearn.audit.savings import RelearningArea
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 
 __all__ = ["STANDARD", "ForgettingTest", "refuse_missing_oracle", "run_tests", "standard_tests"]
@@ -27,7 +34,16 @@ class ForgettingTest(Protocol):
         """Return the figures by name; the networks are left as they are."""
 
 
-STANDARD: tuple[Callable[..., ForgettingTest], ...] = (RetainRelearning,)
+STANDARD: tuple[Callable[..., ForgettingTest], ...] = (
+    PrototypeRelearning,
+    LinearProbe,
+    StageSimilarity,
+    FewShotRelearning,
+    RetainRelearning,
+    NearestNeighbourMembership,
+    InformationDifference,
+    RelearningArea,
+)
 """Every test that a tier stands for, in the order in which they run: cheap ones first."""
 
 
