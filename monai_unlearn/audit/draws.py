@@ -46,7 +46,7 @@ def few_shots(forget: Sequence[str], shots: int, *, most: int, seed: int) -> tup
 
     Args:
         forget: the forget cases.
-        shots: how many are shown; one at least remains to be measured, where there are two.
+        shots: how many are shown; at most half of them, so that enough remain to be measured.
         most: the largest number of measured cases.
         seed: of the draw.
 
@@ -56,7 +56,7 @@ def few_shots(forget: Sequence[str], shots: int, *, most: int, seed: int) -> tup
     drawn = draw_cases(forget, len(forget), seed=seed)
     if len(drawn) == 1:
         return drawn, drawn
-    shown = min(shots, len(drawn) - 1)
+    shown = min(shots, len(drawn) // 2)
     return drawn[:shown], drawn[shown:][:most]
 
 

@@ -29,7 +29,8 @@ class FewShotRelearning:
     beside the forget cases, or always answering the class would do.
 
     Args:
-        shots: forget cases that are shown; ``None``: a tenth of them, at least 1 and at most 5.
+        shots: forget cases that are shown; ``None``: a tenth of them, at least 1 and at most 5; never more than
+            half.
         steps: training steps.
         every: steps between two measurements; divides ``steps``.
         within: the network counts as restored at ``(1 - within)`` times the teacher's measure.

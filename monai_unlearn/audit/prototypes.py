@@ -32,7 +32,7 @@ class PrototypeRelearning:
     teacher.
 
     Args:
-        shots: forget cases that are shown; of a classification, of every class, but at most half of its forget cases.
+        shots: forget cases that are shown, at most half of them; of a classification, of every class.
         most: the largest number of cases that are measured.
 
     Raises:

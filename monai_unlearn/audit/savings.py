@@ -140,7 +140,8 @@ def _savings(areas: dict[str, NDArray[np.float64]], means: dict[str, float], con
         oracle=0.0,
         teacher=1.0,
         forgotten=forgotten,
-        sentence=f"The student keeps {share:.0%} of the lead in relearning that the teacher has over the oracle.",
+        sentence=f"The teacher's lead over the oracle while relearning is {lead:.3f} in {config.measure}; the student "
+        f"has {share:.0%} of it.",
         interval=interval,
         details={} if interval else {"no_interval": "in some draws of the cases the teacher has no lead"},
     )

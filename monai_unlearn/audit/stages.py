@@ -20,7 +20,7 @@ __all__ = ["MOST_STAGES", "Stage", "find_rich_head", "find_stages", "network_inp
 MOST_STAGES = 8
 """More stages than these are thinned out evenly."""
 
-_FEWEST_BLOCKS = 3  # below that a block that wraps the others is opened, whatever is in it
+_FEWEST_BLOCKS = 2  # below that a block that wraps the others is opened, whatever is in it
 
 
 class Stage(NamedTuple):
