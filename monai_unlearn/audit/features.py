@@ -61,7 +61,8 @@ def stage_features(
         stages: where to read.
         config: the inferer and the device.
         cells: 1: one sample per case, the mean over its positions and windows. More: up to so many cells per axis of
-            every window, each a sample (of tokens up to the square), so that few cases give many samples.
+            every window, each a sample (of tokens up to the square), so that few cases give many samples; of many
+            windows evenly spaced samples remain, at most the cube per case.
 
     Returns:
         Features by the name of the stage, in the order of ``stages``.
@@ -89,7 +90,7 @@ def stage_features(
                     raise ValueError(
                         f"the features of {name!r} for the case {case.ids[0]!r} are not finite; check the weights"
                     )
-                samples[name].append(found.mean(dim=0, keepdim=True) if cells == 1 else found)
+                samples[name].append(found.mean(dim=0, keepdim=True) if cells == 1 else _thinned(found, cells**3))
                 windows.clear()
     finally:
         for handle in handles:
@@ -106,7 +107,7 @@ def one_by_one(loader: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _pooled(output: torch.Tensor, channel_axis: int, cells: int) -> torch.Tensor:
     """Average over cells, shape ``(windows × cells, channels)``; at once, since a later layer may work in place."""
-    values = output.detach().double().movedim(channel_axis, 1)
+    values = output.detach().float().movedim(channel_axis, 1)
     if values.ndim > 2 and cells > 1:
         axes = values.ndim - 2
         if axes == 1:
@@ -114,5 +115,9 @@ def _pooled(output: torch.Tensor, channel_axis: int, cells: int) -> torch.Tensor
         else:
             pool: Any = F.adaptive_avg_pool2d if axes == 2 else F.adaptive_avg_pool3d
             values = pool(values, tuple(min(size, cells) for size in values.shape[2:]))
-        return values.flatten(2).transpose(1, 2).flatten(0, 1).cpu()
-    return values.flatten(2).mean(dim=2).cpu() if values.ndim > 2 else values.cpu()
+        return values.flatten(2).transpose(1, 2).flatten(0, 1).cpu().double()
+    return (values.flatten(2).mean(dim=2) if values.ndim > 2 else values).cpu().double()
+
+
+def _thinned(rows: torch.Tensor, most: int) -> torch.Tensor:
+    return rows if len(rows) <= most else rows[torch.linspace(0, len(rows) - 1, most).round().long()]

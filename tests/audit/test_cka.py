@@ -6,6 +6,7 @@ import torch
 from scipy.stats import ortho_group
 
 from monai_unlearn.audit import StageSimilarity, linear_cka
+from monai_unlearn.networks import inject_lora, lora_parameters
 from tests.audit.memorising import cases_of, subjects, subset_ids, weights_of, without_oracle
 
 RANDOM = np.random.default_rng(0)
@@ -60,6 +61,17 @@ def test_an_edit_of_the_head_leaves_every_stage_as_the_teachers():
     assert forget.value == pytest.approx(1.0)
     assert forget.oracle < 0.9, "the oracle does not have the memory"
     assert found["unseen"].oracle > 0.95, "and differs on forget cases alone"
+
+
+def test_a_student_with_adapters_is_read_as_its_merged_checkpoint():
+    models, cases, config = subjects("teacher")
+    inject_lora(models["student"], rank=1, alpha=1, example_input=torch.zeros(1, 1, 10, 20))
+    untouched = StageSimilarity()(models, cases, config)["forget"].series["student"]
+    assert untouched == pytest.approx([1.0, 1.0], abs=1e-9)
+    with torch.no_grad():
+        for parameter in lora_parameters(models["student"]):
+            parameter.add_(torch.randn_like(parameter))
+    assert max(StageSimilarity()(models, cases, config)["forget"].series["student"]) < 0.999
 
 
 def test_an_edit_further_inside_is_seen_from_there_on():

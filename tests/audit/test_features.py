@@ -81,6 +81,24 @@ def test_cells_are_samples_of_their_own():
     assert found == pytest.approx(expected.reshape(-1, 3).numpy(), abs=1e-6)
 
 
+def test_of_many_windows_evenly_spaced_samples_remain():
+    network = nn.Sequential(nn.Conv2d(1, 3, 1), nn.Conv2d(3, 1, 1))
+    config = config_of("segmentation", inferer=SlidingWindowInferer(roi_size=(2, 2), sw_batch_size=5, overlap=0))
+    images = torch.randn(2, 1, 8, 8)
+    found = stage_features(network, [batch_of(*images)], [Stage("0", 1)], config=config, cells=2)["0"]
+    assert found.shape == (16, 3), "two cases, eight samples of each"
+    with torch.no_grad():
+        corners = network[0](images)[:, :, [0, -1], [0, -1]].transpose(1, 2).reshape(4, 3)
+    assert found[[0, 7, 8, 15]] == pytest.approx(corners.numpy(), abs=1e-6), "the first and the last among them"
+
+
+def test_images_may_have_different_sizes():
+    network = nn.Sequential(nn.Conv2d(1, 3, 1), nn.Conv2d(3, 1, 1))
+    batches = [batch_of(torch.randn(1, 8, 8)), batch_of(torch.randn(1, 5, 11))]
+    for cells, rows in ((1, 2), (4, 32)):
+        assert stage_features(network, batches, [Stage("0", 1)], config=CONFIG, cells=cells)["0"].shape == (rows, 3)
+
+
 def test_tokens_are_averaged_over_their_axis():
     class Tokens(nn.Module):
         def __init__(self) -> None:
