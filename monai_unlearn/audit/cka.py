@@ -63,7 +63,7 @@ class StageSimilarity:
     tier: ClassVar[int] = 0
     needs_oracle: ClassVar[bool] = False
     cells: int = 4
-    most: int = 64
+    most: int = 32
 
     def __post_init__(self) -> None:
         if min(self.cells, self.most) < 1:

@@ -47,7 +47,7 @@ class FewShotRelearning:
     steps: int = 20
     every: int = 5
     within: float = 0.05
-    most: int = 64
+    most: int = 32
 
     def __post_init__(self) -> None:
         if min(self.steps, self.every, self.most, 1 if self.shots is None else self.shots) < 1 or (
@@ -93,7 +93,7 @@ class FewShotRelearning:
                 axis=f"training steps on forget cases, in units of {self.every}",
                 details=details,
             ),
-            "lead": _lead(areas, config),
+            "lead": _lead(areas, series, config),
             "steps_to_relearn": self._steps(series, taught, config),
         }
 
@@ -170,8 +170,8 @@ def area_under(curves: NDArray[np.float64]) -> NDArray[np.float64]:
     return area
 
 
-def _lead(areas: dict[str, NDArray[np.float64]], config: AuditConfig) -> Finding:
-    forgotten = "0 or less: no faster than the oracle"
+def _lead(areas: dict[str, NDArray[np.float64]], series: dict[str, list[float]], config: AuditConfig) -> Finding:
+    forgotten = "0 or less, at the end too: no faster than the oracle; one that starts far below it tells by its end"
     if "oracle" not in areas:
         return Finding(value=None, forgotten=forgotten, sentence="Not compared.", reason="there is no oracle")
     lead = areas["student"] - areas["oracle"]
@@ -182,4 +182,5 @@ def _lead(areas: dict[str, NDArray[np.float64]], config: AuditConfig) -> Finding
         forgotten=forgotten,
         sentence=f"While it relearns, the student's {config.measure} is on average {value:+.3f} against the oracle's.",
         interval=bootstrap_interval(np.mean, lead, seed=config.seed),
+        details={"lead_at_the_end": series["student"][-1] - series["oracle"][-1]},
     )

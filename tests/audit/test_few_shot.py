@@ -30,6 +30,8 @@ def test_a_head_only_edit_relearns_faster_than_the_oracle():
     assert found["area"].value > found["area"].oracle + 0.15
     assert found["lead"].value == pytest.approx(found["area"].value - found["area"].oracle)
     assert found["lead"].interval[0] > 0
+    ends = {role: curve[-1] for role, curve in found["area"].series.items()}
+    assert found["lead"].details == {"lead_at_the_end": ends["student"] - ends["oracle"]}
     assert f"{found['lead'].value:+.3f} against the oracle's" in found["lead"].sentence
 
 
