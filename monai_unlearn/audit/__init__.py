@@ -3,16 +3,24 @@
 from monai_unlearn.audit.adapter_removal import AdapterRemoval
 from monai_unlearn.audit.attacks import ConfidenceAttack, LossAttack
 from monai_unlearn.audit.battery import STANDARD, ForgettingTest, refuse_missing_oracle, run_tests, standard_tests
+from monai_unlearn.audit.cka import StageSimilarity, linear_cka
 from monai_unlearn.audit.distribution import ScoreDistribution
+from monai_unlearn.audit.few_shot import FewShotRelearning
 from monai_unlearn.audit.finding import Finding
 from monai_unlearn.audit.fine_tuning import fine_tune
+from monai_unlearn.audit.information import InformationDifference
 from monai_unlearn.audit.membership import MINIMUM_CASES, loss_attack
+from monai_unlearn.audit.nearest import NearestNeighbourMembership
 from monai_unlearn.audit.oracle_gap import OracleGap
 from monai_unlearn.audit.pooled_gaps import pool_gaps
+from monai_unlearn.audit.probe import LinearProbe
+from monai_unlearn.audit.prototypes import PrototypeRelearning
 from monai_unlearn.audit.quantisation import Quantisation, quantise_weights
 from monai_unlearn.audit.relearning import RetainRelearning, recovery
 from monai_unlearn.audit.reversibility import adapters_off_difference
+from monai_unlearn.audit.savings import RelearningArea, savings
 from monai_unlearn.audit.scores import CaseScores, ClassScores, Task, score_cases
+from monai_unlearn.audit.stages import Stage, find_stages
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels, FineTuning, plain_copy
 from monai_unlearn.audit.support_vectors import SupportVectorAttack
 from monai_unlearn.audit.tail import TailTest
@@ -30,22 +38,32 @@ __all__ = [
     "CaseScores",
     "ClassScores",
     "ConfidenceAttack",
+    "FewShotRelearning",
     "Finding",
     "FineTuning",
     "ForgettingTest",
+    "InformationDifference",
+    "LinearProbe",
     "LossAttack",
     "Margins",
+    "NearestNeighbourMembership",
     "OracleGap",
+    "PrototypeRelearning",
     "Quantisation",
+    "RelearningArea",
     "RetainRelearning",
     "ScoreDistribution",
+    "Stage",
+    "StageSimilarity",
     "SupportVectorAttack",
     "TailTest",
     "Task",
     "Utility",
     "adapters_off_difference",
+    "find_stages",
     "fine_tune",
     "judge",
+    "linear_cka",
     "loss_attack",
     "plain_copy",
     "pool_gaps",
@@ -53,6 +71,7 @@ __all__ = [
     "recovery",
     "refuse_missing_oracle",
     "run_tests",
+    "savings",
     "score_cases",
     "standard_tests",
 ]

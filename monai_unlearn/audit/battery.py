@@ -11,11 +11,18 @@ from monai.utils import set_determinism
 
 from monai_unlearn.audit.adapter_removal import AdapterRemoval
 from monai_unlearn.audit.attacks import ConfidenceAttack, LossAttack
+from monai_unlearn.audit.cka import StageSimilarity
 from monai_unlearn.audit.distribution import ScoreDistribution
+from monai_unlearn.audit.few_shot import FewShotRelearning
 from monai_unlearn.audit.finding import Finding
+from monai_unlearn.audit.information import InformationDifference
+from monai_unlearn.audit.nearest import NearestNeighbourMembership
 from monai_unlearn.audit.oracle_gap import OracleGap
+from monai_unlearn.audit.probe import LinearProbe
+from monai_unlearn.audit.prototypes import PrototypeRelearning
 from monai_unlearn.audit.quantisation import Quantisation
 from monai_unlearn.audit.relearning import RetainRelearning
+from monai_unlearn.audit.savings import RelearningArea
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 from monai_unlearn.audit.support_vectors import SupportVectorAttack
 from monai_unlearn.audit.tail import TailTest
@@ -46,6 +53,13 @@ STANDARD: tuple[Callable[..., ForgettingTest], ...] = (
     RetainRelearning,
     OracleGap,
     ScoreDistribution,
+    PrototypeRelearning,
+    LinearProbe,
+    StageSimilarity,
+    FewShotRelearning,
+    NearestNeighbourMembership,
+    InformationDifference,
+    RelearningArea,
 )
 """Every test that a tier stands for, in the order in which they run: cheap ones first."""
 
