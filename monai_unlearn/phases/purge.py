@@ -52,6 +52,7 @@ def purge(folder: RunFolder, *, teacher: bool = False) -> None:
     manifest = read_manifest(folder)
     unfinished = any(one["state"] == "being purged" for one in manifest["files"])
     if not doomed and not unfinished and manifest["purged"] is not None:
+        recertify_manifest(folder)  # which a killed purging may not have come to
         logger.info(f"purging: there is nothing to purge in '{folder.path}' (any more)")
         return
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")

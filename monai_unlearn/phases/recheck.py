@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,6 @@ from monai_unlearn.phases.audit_content import summarise
 from monai_unlearn.phases.session import Session
 
 __all__ = ["verify_certificate"]
-
-logger = logging.getLogger(__name__)
 
 TAKEN_OVER = ("image_size", "max_cases")
 """Settings that the certificate says and the data are read with, unless the caller says otherwise."""
@@ -101,7 +100,7 @@ def _recompute(
     overrides |= {key: said[key] for key in TAKEN_OVER if said.get(key) is not None and key not in settings}
     if teacher is not None:
         overrides["teacher_checkpoint"] = str(teacher)
-    with tempfile.TemporaryDirectory(prefix="monai_unlearn_verify_") as folder:
+    with _without_log(), tempfile.TemporaryDirectory(prefix="monai_unlearn_verify_") as folder:
         # what the user writes is a setting of the run; where results go is not
         workflow = create_workflow(
             config_file=config_file,
@@ -121,6 +120,17 @@ def _recompute(
     found = {name: summarise(scores, cases, partition.classes) if cases else None for name, cases in ids.items()}
     quoted = content["figures"]["models"]["student"]
     return checks + compare_figures({name: quoted.get(name) for name in found}, found)
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Silence the log lines of a run, which this is not: MONAI prints every setting, the ids of the request too."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(level)
 
 
 def _compare_cases(content: Mapping[str, Any], session: Session, salt: str | Path | None) -> list[Check]:
