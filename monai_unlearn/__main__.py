@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import fire
 
@@ -17,6 +18,7 @@ from monai_unlearn.data import (
 )
 from monai_unlearn.data.isic import ISIC2018_URL
 from monai_unlearn.phases.boundary import one_line_errors
+from monai_unlearn.phases.recheck import verify_certificate
 from monai_unlearn.phases.survey import describe_bundle, overlay_path
 
 
@@ -101,6 +103,29 @@ def show_overlay(check: str | Sequence[str] | None = None, processes: bool = Fal
             raise SystemExit(1)
 
 
+def verify_release(certificate: str, config_file: Any = None, **given: Any) -> None:
+    """Verify a certificate: its seal, the files that are given and, with a bundle and its data, the figures.
+
+    Ends with status 1 if anything differs.
+
+    Args:
+        certificate: the file ``certificate.json``.
+        config_file: bundle config, or a list of them, by which the figures of ``model`` are computed again.
+        given: ``model``, ``teacher``, ``oracle`` (checkpoints), ``adapter`` (its folder), ``audit`` (``audit.json``),
+            ``salt`` (``salt.key`` of the run), and the settings of the bundle: ``dataset_dir``, ``request``, …
+    """
+    with one_line_errors():
+        files = {name: str(given.pop(name)) for name in VERIFIED if given.get(name) is not None}
+        checks = verify_certificate(str(certificate), config_file=config_file, **files, **given)
+    print("\n".join(map(str, checks)))
+    differ = sum(check.holds is False for check in checks)
+    print("the certificate holds for what was checked" if not differ else f"{differ} of {len(checks)} lines differ")
+    if differ:
+        raise SystemExit(1)
+
+
+VERIFIED = ("model", "teacher", "adapter", "audit", "oracle", "salt")
+
 if __name__ == "__main__":
-    commands = {"download": download_set, "index": index_folder, "overlay": show_overlay}
+    commands = {"download": download_set, "index": index_folder, "overlay": show_overlay, "verify": verify_release}
     fire.Fire(commands, name="python -m monai_unlearn")

@@ -3,6 +3,14 @@
 from monai_unlearn.audit.adapter_removal import AdapterRemoval
 from monai_unlearn.audit.attacks import ConfidenceAttack, LossAttack
 from monai_unlearn.audit.battery import STANDARD, ForgettingTest, refuse_missing_oracle, run_tests, standard_tests
+from monai_unlearn.audit.certificate import (
+    quoted_figures,
+    render_certificate,
+    seal_certificate,
+    seal_of,
+    what_is_not_claimed,
+)
+from monai_unlearn.audit.certificate_file import is_sealed, read_certificate
 from monai_unlearn.audit.cka import StageSimilarity, linear_cka
 from monai_unlearn.audit.distribution import ScoreDistribution
 from monai_unlearn.audit.few_shot import FewShotRelearning
@@ -26,6 +34,7 @@ from monai_unlearn.audit.support_vectors import SupportVectorAttack
 from monai_unlearn.audit.tail import TailTest
 from monai_unlearn.audit.utility import Utility
 from monai_unlearn.audit.verdict import OUTCOMES, Margins, judge
+from monai_unlearn.audit.verify import Check, check_files, check_members, check_seal, compare_figures
 
 __all__ = [
     "MINIMUM_CASES",
@@ -36,6 +45,7 @@ __all__ = [
     "AuditConfig",
     "AuditModels",
     "CaseScores",
+    "Check",
     "ClassScores",
     "ConfidenceAttack",
     "FewShotRelearning",
@@ -60,18 +70,29 @@ __all__ = [
     "Task",
     "Utility",
     "adapters_off_difference",
+    "check_files",
+    "check_members",
+    "check_seal",
+    "compare_figures",
     "find_stages",
     "fine_tune",
+    "is_sealed",
     "judge",
     "linear_cka",
     "loss_attack",
     "plain_copy",
     "pool_gaps",
     "quantise_weights",
+    "quoted_figures",
+    "read_certificate",
     "recovery",
     "refuse_missing_oracle",
+    "render_certificate",
     "run_tests",
     "savings",
     "score_cases",
+    "seal_certificate",
+    "seal_of",
     "standard_tests",
+    "what_is_not_claimed",
 ]

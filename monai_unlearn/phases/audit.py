@@ -26,13 +26,15 @@ from monai_unlearn.data import SUBSETS
 from monai_unlearn.files import sha256_of
 from monai_unlearn.networks import has_adapters, load_weights
 from monai_unlearn.phases.audit_content import assemble, grade_of
+from monai_unlearn.phases.certify import certify
 from monai_unlearn.phases.erase import load_student, plan_restore, state_files
-from monai_unlearn.phases.figures import FIGURES, audit_loader, draw_figures
+from monai_unlearn.phases.figures import FIGURES, audit_loader, draw_figures, shown_subsets
 from monai_unlearn.phases.session import Plan, Session
 from monai_unlearn.phases.teach import retrain_oracle
+from monai_unlearn.phases.tracking import track_figures
 from monai_unlearn.visualize import write_report
 
-__all__ = ["audit", "check_battery"]
+__all__ = ["audit", "check_battery", "score_model"]
 
 
 def check_battery(session: Session) -> None:
@@ -62,7 +64,7 @@ def audit(session: Session) -> None:
     states = [session.folder / name for name in state_files(session, "state/restored")] if given is None else [given]
     plan = Plan(
         phase="auditing",
-        roots=["audit", "student", "tier"],
+        roots=["audit", "student", "tier", "report_images"],
         inputs={
             "teacher": session.teacher_digest,
             "student": [sha256_of(path) for path in states],
@@ -72,7 +74,11 @@ def audit(session: Session) -> None:
         files=["audit.json", "report.html", *FIGURES],
         alone=True,
     )
-    session.run(plan, lambda: _measure(session, oracle_path))
+    networks = {role: plan.inputs[role] for role in ("teacher", "student", "oracle")}
+    session.run(plan, lambda: {**_measure(session, oracle_path), **networks})
+    released = session.folder.phases.get("releasing", {})
+    if networks["student"] in (released.get("restored"), [released.get("files", {}).get("model.pt")]):
+        certify(session)
 
 
 def _measure(session: Session, oracle_path: Path | None) -> dict[str, Any]:
@@ -84,7 +90,7 @@ def _measure(session: Session, oracle_path: Path | None) -> dict[str, Any]:
     models: dict[str, nn.Module] = {"teacher": teacher, "student": student}
     if oracle_path is not None:
         models["oracle"] = load_weights(session.build("audit#oracle_network"), oracle_path).to(device)
-    scores = {name: _score(session, name, network) for name, network in models.items()}
+    scores = {name: score_model(session, name, network) for name, network in models.items()}
     ids = {name: [case["id"] for case in session.partition.subset(name)] for name in SUBSETS}
     if session.partition.held:
         ids["forgotten_before"] = [case["id"] for case in session.partition.held]
@@ -104,9 +110,11 @@ def _measure(session: Session, oracle_path: Path | None) -> dict[str, Any]:
         content["reversible"] = {"max_abs_difference": difference}
     content["cost"]["audit_seconds"] = time.perf_counter() - start
     session.folder.write_json("audit.json", content)
+    session.folder.discard(FIGURES)  # of an earlier audit, which may have shown images that are not wanted now
     figures = draw_figures(session, models, scores, ids)
     write_report(session.folder / "report.html", content, figures, title=f"Unlearning report: {content['bundle']}")
-    return {}
+    track_figures(session, content)
+    return {"images": list(shown_subsets(session)) if "comparison" in figures else []}
 
 
 def _student(session: Session, teacher: nn.Module) -> nn.Module:
@@ -151,7 +159,8 @@ def _announce(names: Iterable[str]) -> Iterable[str]:
         yield name
 
 
-def _score(session: Session, name: str, network: nn.Module) -> CaseScores:
+def score_model(session: Session, name: str, network: nn.Module) -> CaseScores:
+    """Measure a network on every case of the audit; ``name`` is what the progress bar calls it."""
     return score_cases(
         network,
         tqdm(audit_loader(session), desc=f"audit, {name}", unit="batch", disable=not sys.stderr.isatty()),

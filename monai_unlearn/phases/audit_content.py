@@ -14,7 +14,7 @@ from monai_unlearn.audit import CaseScores, ClassScores, loss_attack
 from monai_unlearn.metrics import remaining_total_variation
 from monai_unlearn.phases.session import Session
 
-__all__ = ["assemble", "grade_of"]
+__all__ = ["assemble", "grade_of", "oracle_recipe", "summarise"]
 
 
 def assemble(
@@ -62,7 +62,7 @@ def assemble(
             "oracle": None,
             **{
                 name: {
-                    subset: _summary(of_model, cases, partition.classes) if cases else None
+                    subset: summarise(of_model, cases, partition.classes) if cases else None
                     for subset, cases in ids.items()
                 }
                 for name, of_model in scores.items()
@@ -74,7 +74,7 @@ def assemble(
         "tier": session.setting("tier"),
         "tests": tests,
         "verdict": verdict,
-        "oracle_recipe": _oracle_recipe(session) if "oracle" in scores else None,
+        "oracle_recipe": oracle_recipe(session) if "oracle" in scores else None,
         "grade": grade_of(session),
         "reversible": None,
         "cost": {
@@ -123,7 +123,7 @@ def _relearning(tests: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _oracle_recipe(session: Session) -> str:
+def oracle_recipe(session: Session) -> str:
     """Say whether the oracle was trained by the teacher's own recipe, or that is only assumed."""
     ours = session.setting("teacher_checkpoint") is None and session.setting("oracle") == "train"
     return "the teacher's own" if ours else "assumed to be the teacher's"
@@ -146,6 +146,6 @@ def _of_class_request(
     return {"total_variation_to_oracle": distances}
 
 
-def _summary(scores: CaseScores, ids: list[str], classes: tuple[int, ...]) -> dict[str, Any]:
+def summarise(scores: CaseScores, ids: list[str], classes: tuple[int, ...]) -> dict[str, Any]:
     """Summarise some cases; the macro F1 of a classifier leaves out what was to be unlearned, before as after."""
     return scores.summary(ids, without=classes) if isinstance(scores, ClassScores) else scores.summary(ids)

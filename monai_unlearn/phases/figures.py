@@ -26,7 +26,7 @@ from monai_unlearn.visualize import (
     save_figure,
 )
 
-__all__ = ["FIGURES", "audit_loader", "draw_figures"]
+__all__ = ["FIGURES", "audit_loader", "draw_figures", "shown_subsets"]
 
 FIGURES = tuple(
     f"figures/{name}.png" for name in ("comparison", "class_bars", "loss_curves", "case_losses", "loss_attack")
@@ -43,6 +43,11 @@ def audit_loader(session: Session, ids: list[str] | None = None, *, batch_size: 
     return DataLoader(dataset, batch_size=batch_size or session.build("audit#batch_size"))
 
 
+def shown_subsets(session: Session) -> tuple[str, ...]:
+    """Name the subsets of which images may be shown, as ``report_images`` says."""
+    return {"none": (), "retain": ("retain",), "all": ("retain", "forget")}[session.setting("report_images")]
+
+
 def draw_figures(
     session: Session, models: dict[str, nn.Module], scores: dict[str, CaseScores], ids: dict[str, list[str]]
 ) -> dict[str, Path]:
@@ -56,8 +61,8 @@ def draw_figures(
     """
     figures: dict[str, Figure] = {}
     if session.build("audit#task") == "segmentation":
-        rows = _comparison_rows(session, models, ids)
-        figures["comparison"] = draw_comparison(rows, synthetic=session.partition.synthetic)
+        if rows := _comparison_rows(session, models, ids):
+            figures["comparison"] = draw_comparison(rows, synthetic=session.partition.synthetic)
     else:
         shown = [subset for subset in ("retain", "forget", "unseen") if ids[subset]]
         bars = {name: {subset: of_model.summary(ids[subset]) for subset in shown} for name, of_model in scores.items()}
@@ -99,7 +104,9 @@ def _losses_of(session: Session) -> list[dict[str, Any]]:
 
 
 def _comparison_rows(session: Session, models: dict[str, nn.Module], ids: dict[str, list[str]]) -> list[ComparisonRow]:
-    shown = [(subset, name) for subset in ("retain", "forget") for name in ids[subset][:SHOWN_CASES]]
+    shown = [(subset, name) for subset in shown_subsets(session) for name in ids[subset][:SHOWN_CASES]]
+    if not shown:
+        return []
     loader = audit_loader(session, [name for _, name in shown], batch_size=1)  # images may differ in size
     activation, span = session.build("audit#activation"), session.build("audit#intensity_range")
     rows = []

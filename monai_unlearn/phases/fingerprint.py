@@ -13,7 +13,7 @@ from monai.bundle.reference_resolver import ReferenceResolver
 
 from monai_unlearn.data import hash_identifier
 
-__all__ = ["case_files", "config_closure", "digest", "files_digest", "references_in"]
+__all__ = ["case_files", "config_closure", "digest", "files_digest", "references_in", "without_trackers"]
 
 
 def config_closure(parser: ConfigParser, roots: Sequence[str], ignore: Collection[str]) -> dict[str, Any]:
@@ -33,6 +33,15 @@ def config_closure(parser: ConfigParser, roots: Sequence[str], ignore: Collectio
         found[name] = parser[name]
         waiting.extend(references_in(found[name]))
     return found
+
+
+def without_trackers(config: Any) -> Any:
+    """Copy config text without the handlers that ``--tracking`` has added: who watches does not change what happens."""
+    if isinstance(config, dict):
+        return {key: without_trackers(value) for key, value in config.items() if not _is_tracker(value)}
+    return (
+        [without_trackers(value) for value in config if not _is_tracker(value)] if isinstance(config, list) else config
+    )
 
 
 def digest(content: Any) -> str:
@@ -69,6 +78,10 @@ def references_in(content: Any) -> list[str]:
     if isinstance(content, list):
         return [reference for value in content for reference in references_in(value)]
     return list(ReferenceResolver.match_refs_pattern(content)) if isinstance(content, str) else []
+
+
+def _is_tracker(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("tracking_uri") == "@tracking_uri"
 
 
 def _paths_in(value: Any) -> list[Path]:

@@ -39,7 +39,7 @@ def redirect_outputs(config: Any, *, checkpoints: str, student: str | None) -> N
         if name == "StatsHandler":  # its default is a logger of its own, which run.log does not hear
             component.setdefault("name", None)
         if name == "MLFlowHandler":
-            component.setdefault("tracking_uri", "$'file://' + os.path.abspath(@output_dir) + '/mlruns'")
+            component.setdefault("tracking_uri", "$monai.utils.path_to_sqlite_uri(@output_dir + '/mlflow.db')")
         if name == "CheckpointSaver":
             component["save_dir"] = checkpoints
             if student is not None:

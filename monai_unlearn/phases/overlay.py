@@ -13,6 +13,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from monai_unlearn.phases.boundary import ConfigFiles, calling_config_files, calling_parser, one_line_errors
+from monai_unlearn.phases.fingerprint import without_trackers
 from monai_unlearn.phases.outputs import redirect_outputs, silence_writers
 from monai_unlearn.phases.own_keys import keep_own_keys
 from monai_unlearn.phases.parts import complete_sections
@@ -113,6 +114,9 @@ def _rewrite(parser: ConfigParser) -> None:
             parser["items"][side] = f"$monai_unlearn.data.item_list(@{part}#dataset#data, '{part}')"
 
     erase, audit = parser["erase"], parser["audit"]
+    if isinstance(train.get("handlers"), list):  # what tracks the teacher's training would track erasing twice
+        train["handlers"] = without_trackers(train["handlers"])
+    erase["own_handlers"] = erase["handlers"]
     handlers = trainer.get("train_handlers") or []
     if isinstance(handlers, list):  # written down in the trainer itself
         train["handlers"] = handlers

@@ -1,4 +1,4 @@
-"""The run id ``releasing``: the adapter, and a checkpoint that loads wherever the old one did."""
+"""The run id ``releasing``: the adapter, a checkpoint that loads wherever the old one did, and the certificate."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from monai_unlearn.files import save_tensors, sha256_of, write_whole
 from monai_unlearn.networks import has_adapters, merged_state_dict
+from monai_unlearn.phases.certify import certify
 from monai_unlearn.phases.demands import record_answer
 from monai_unlearn.phases.erase import ADAPTER_FILES, load_student, plan_restore, state_files
 from monai_unlearn.phases.session import Plan, Session
@@ -14,7 +15,7 @@ __all__ = ["release"]
 
 
 def release(session: Session) -> None:
-    """Write ``model.pt`` (merged weights, plain keys) and, for the reversible grade, ``adapter/``."""
+    """Write ``model.pt`` (merged weights, plain keys), for the reversible grade ``adapter/``, and the certificate."""
     session.require(plan_restore(session))
     restored = state_files(session, "state/restored")
     released = [f"adapter/{name}" for name in ADAPTER_FILES]
@@ -29,7 +30,7 @@ def release(session: Session) -> None:
                 write_whole(session.folder / name, (session.folder / source).read_bytes())
         else:  # an adapter of an earlier release does not belong to these weights
             session.folder.discard(released)
-        return {}
+        return {"restored": plan.inputs["restored"], "teacher": plan.inputs["teacher"]}
 
     plan = Plan(
         phase="releasing",
@@ -40,3 +41,4 @@ def release(session: Session) -> None:
     )
     session.run(plan, work)
     record_answer(session, adapter=released[0] if reversible else None)
+    certify(session)

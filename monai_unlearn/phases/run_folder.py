@@ -10,14 +10,17 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-from monai_unlearn.data import load_or_create_salt, redact
+from monai_unlearn.data import hash_identifier, load_or_create_salt, redact
 from monai_unlearn.files import sha256_of, write_whole
+from monai_unlearn.phases.holdings import files_of_run
 
 __all__ = ["RunFolder"]
 
 RECORD = "phases.json"
 CLAIMED = "claimed"
 """The entry of the record that names every file that a phase has begun to write, beside those of the phases."""
+PURGED = "purging"
+"""The entry that names the phases whose results were purged."""
 
 
 class RunFolder:
@@ -85,6 +88,11 @@ class RunFolder:
         Raises:
             ValueError: if the phase has not run; the message names its run id.
         """
+        if phase in self.phases.get(PURGED, {}).get("phases", ()) and phase not in self.phases:
+            raise ValueError(
+                f"the result of '{phase}' was purged from '{self.path}'; the run id '{phase}' or 'run' makes it again. "
+                "The released network alone can be audited with --student_checkpoint"
+            )
         if phase not in self.phases:
             raise ValueError(f"'{self.path}' holds no result of '{phase}'; run it first: the run id '{phase}' or 'run'")
         return self.phases[phase]
@@ -111,6 +119,47 @@ class RunFolder:
         if not claimed.keys() >= set(names):
             claimed.update(dict.fromkeys(names, ""))
             self.write_json(RECORD, self.phases)
+
+    def watch(self) -> None:
+        """Note which files are not ours, so that :meth:`adopt` knows what the components of a bundle write from now on.
+
+        Names are noted as salted hashes: a bundle's own components may name files after cases.
+        """
+        self.adopt()
+        claimed = self.phases.setdefault(CLAIMED, {"fingerprint": "", "files": {}})
+        claimed["others"] = sorted(self._unknown())
+        self.write_json(RECORD, self.phases)
+
+    def adopt(self) -> None:
+        """Note as ours what has come into the places of a run since :meth:`watch`, also if that run was killed."""
+        claimed = self.phases.get(CLAIMED, {})
+        if "others" not in claimed:
+            return
+        claimed["adopted"] = sorted({*claimed.get("adopted", ()), *(self._unknown() - {*claimed.pop("others")})})
+        self.write_json(RECORD, self.phases)
+
+    def written(self, names: Iterable[str]) -> set[str]:
+        """Return those files that are known to be ours: a phase claimed them, or they came while a run was at work."""
+        ours = {name for result in self.phases.values() for name in result["files"]}
+        adopted = set(self.phases.get(CLAIMED, {}).get("adopted", ()))
+        return {name for name in names if name in ours or (adopted and hash_identifier(name, self.salt) in adopted)}
+
+    def drop(self, phases: Iterable[str], *, purged: Iterable[str] = ()) -> None:
+        """Forget that phases stand; their files stay known as ours.
+
+        Args:
+            phases: to be forgotten.
+            purged: those of them, and of earlier ones, that are to be remembered as purged.
+        """
+        claimed = self.phases.setdefault(CLAIMED, {"fingerprint": "", "files": {}})["files"]
+        for phase in phases:
+            claimed.update(dict.fromkeys(self.phases.pop(phase)["files"], ""))
+        self.phases[PURGED] = {"fingerprint": "", "files": {}, "phases": sorted(purged)}
+        self.write_json(RECORD, self.phases)
+
+    def _unknown(self) -> set[str]:
+        found = files_of_run(self.path)
+        return {hash_identifier(name, self.salt) for name in found - self.written(found)}
 
     def refuse_foreign(self, names: Iterable[str]) -> None:
         """Make sure that files may be written, before anything is computed for them.

@@ -12,9 +12,12 @@ from monai.bundle import ConfigParser
 
 from monai_unlearn.phases.audit import audit, check_battery
 from monai_unlearn.phases.boundary import calling_parser, one_line_errors
+from monai_unlearn.phases.certify import certify_ensemble
 from monai_unlearn.phases.erase import erase, restore
-from monai_unlearn.phases.processes import refuse_several_processes
+from monai_unlearn.phases.processes import is_first, refuse_several_processes
+from monai_unlearn.phases.purge import purge
 from monai_unlearn.phases.release import release
+from monai_unlearn.phases.run_folder import RunFolder
 from monai_unlearn.phases.session import Session
 from monai_unlearn.phases.summary import print_summary
 from monai_unlearn.phases.teach import retrain_oracle, train_teacher
@@ -30,8 +33,10 @@ PHASES: dict[str, Callable[[Session], None]] = {
     "restoring": restore,
     "auditing": audit,
     "releasing": release,
+    "purging": lambda session: purge(session.folder, teacher=session.setting("purge_teacher")),
 }
 """Every phase by its run id."""
+PURGING = ("purging",)
 
 
 def run_phases(*names: str) -> None:
@@ -50,8 +55,15 @@ def run_phases(*names: str) -> None:
     with one_line_errors():
         parser = calling_parser()
         refuse_several_processes()
-        for member in _members(parser):
-            _run(Session(member), names)
+        folders = []
+        for member in _members(parser, there=names != PURGING):
+            if names == PURGING:  # when the data may be gone already
+                _purge(member)
+            else:
+                _run(Session(member), names)
+            folders.append(Path(str(member.get_parsed_content("output_dir"))))
+        if len(folders) > 1 and is_first():
+            certify_ensemble(folders[0].parent, folders)
 
 
 def _run(session: Session, names: tuple[str, ...]) -> None:
@@ -72,18 +84,35 @@ def _run(session: Session, names: tuple[str, ...]) -> None:
     finally:
         logging.getLogger().removeHandler(log)
         log.close()
+        if session.folder.writes:
+            session.folder.adopt()
 
 
-def _members(parser: ConfigParser) -> Iterator[ConfigParser]:
+def _purge(parser: ConfigParser) -> None:
+    path = Path(str(parser.get_parsed_content("output_dir")))
+    if not (path / "phases.json").is_file():
+        raise ValueError(f"'{path}' is no output_dir of a run, so there is nothing to purge")
+    if not is_first():
+        return
+    folder = RunFolder(path)
+    log = folder.log_to_file(())
+    try:
+        purge(folder, teacher=parser.get_parsed_content("purge_teacher"))
+    finally:
+        logging.getLogger().removeHandler(log)
+        log.close()
+
+
+def _members(parser: ConfigParser, *, there: bool) -> Iterator[ConfigParser]:
     """Yield one parser per teacher; all are checked to be there before the first one is touched."""
     teachers = parser.get_parsed_content("teacher_checkpoint")
     if not isinstance(teachers, list):
         yield parser
         return
     for path in teachers:
-        if not Path(path).is_file():
+        if there and not Path(path).is_file():
             raise ValueError(f"there is no checkpoint '{path}', one of the {len(teachers)} of 'teacher_checkpoint'")
-    if len(teachers) > 1:
+    if there and len(teachers) > 1:
         logger.warning(
             f"{len(teachers)} NETWORKS, ONE SPLIT: if they are folds of a cross-validation, some were trained on what "
             "is never trained on here, and their figures of 'reference' and 'unseen' are wrong. Run each by itself "

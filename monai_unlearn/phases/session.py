@@ -23,7 +23,7 @@ import monai_unlearn
 from monai_unlearn.data import SUBSETS, Partition, hash_identifier
 from monai_unlearn.files import sha256_of
 from monai_unlearn.networks import load_weights, trace_layers
-from monai_unlearn.phases.fingerprint import case_files, config_closure, digest, files_digest
+from monai_unlearn.phases.fingerprint import case_files, config_closure, digest, files_digest, without_trackers
 from monai_unlearn.phases.processes import agree, is_first, wait_for_all
 from monai_unlearn.phases.run_folder import RunFolder
 
@@ -45,10 +45,15 @@ NOT_INPUTS = (
     "teacher_path",
     "ledger",
     "classes_before",
+    "tracking_uri",
+    "experiment_name",
+    "run_name",
+    "is_not_rank0",
 )
 """Ids that do not count: where a result is written, on what it is computed, and data, which are digested by content."""
 RESULTS = (
     *("partition.json", "metrics.csv", "model.pt", "teacher/model.pt", "oracle/model.pt", "audit.json", "report.html"),
+    *("certificate.json", "manifest.json"),
     *("adapter/adapter_model.safetensors", "adapter/adapter_config.json"),
     *(f"figures/{name}.png" for name in ("comparison", "loss_curves", "case_losses", "loss_attack", "class_bars")),
 )
@@ -187,7 +192,7 @@ class Session:
 
     def fingerprint(self, plan: Plan) -> str:
         """Digest of all that the result of a phase depends on."""
-        config = config_closure(self.parser, plan.roots, NOT_INPUTS)
+        config = without_trackers(config_closure(self.parser, plan.roots, NOT_INPUTS))
         facts = {"seed": self.setting("seed"), "version": monai_unlearn.__version__}
         if plan.answers_request:
             facts |= {"classes": self.partition.classes, "classes_before": self._classes_before}
@@ -278,6 +283,7 @@ class Session:
             load_weights(copy.deepcopy(network), path)
         if not self.folder.writes:
             return
+        self.folder.watch()
         cases = (*self.partition.training, *self.partition.never_trained)
         exist = all(path.exists() for case in cases for path in case_files(case))
         known = files_digest(cases, self.folder.salt) if exist else ""

@@ -165,6 +165,10 @@ def _choice(*options: str) -> Callable[[str, Any], str]:
     return check
 
 
+def _images(key: str, value: Any) -> str:
+    return _choice("none", "retain", "all")(key, _optional(lambda _, given: given)(key, value) or "none")
+
+
 def _device(key: str, value: Any) -> torch.device:
     try:
         device = torch.device(value)
@@ -198,6 +202,8 @@ SETTINGS: dict[str, Callable[[str, Any], Any]] = {
     "tier": _optional(_integer(0, 3)),
     "student_checkpoint": _optional(_text),
     "ledger": _optional(_text),
+    "report_images": _images,
+    "purge_teacher": _boolean,
     "observer": _choice("1stHO", "2ndHO", "both"),
     "activation": _optional(_choice("sigmoid", "softmax")),
 }
@@ -210,7 +216,18 @@ TRACKING_KEYS = ("tracking_uri", "experiment_name", "run_name", "save_execute_co
 
 ENTRIES = (
     *("imports", "initialize", "finalize", "_meta_", "run", "teaching", "retraining", "erasing", "restoring"),
-    *("auditing", "releasing", "train", "validate", "erase", "restore", "audit", "input_check", "classes_before"),
+    *(
+        "auditing",
+        "releasing",
+        "purging",
+        "train",
+        "validate",
+        "erase",
+        "restore",
+        "audit",
+        "input_check",
+        "classes_before",
+    ),
 )
 """Keys that MONAI or the phases read by name."""
 OWN_KEYS = ("bundle_root", "bundle", "recipe_phase", *TRACKING_KEYS)

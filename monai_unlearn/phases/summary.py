@@ -15,9 +15,9 @@ def print_summary(folder: RunFolder) -> None:
     """Print what the audit found and where everything lies."""
     content = json.loads((folder / "audit.json").read_text(encoding="utf-8"))
     print(format_summary(content))
-    for name in ("report.html", "audit.json", "model.pt", "adapter"):
+    for name in ("report.html", "certificate.json", "audit.json", "model.pt", "adapter"):
         if (folder / name).exists():
-            print(f"  {name:<12} {folder / name}")
+            print(f"  {name:<16} {folder / name}")
 
 
 def format_summary(audit: dict[str, Any]) -> str:
@@ -38,7 +38,12 @@ def format_summary(audit: dict[str, Any]) -> str:
             lines.append("  ".join([f"{model:<12}", *cells, f"{'–' if auc is None else format(auc, '.3f'):>12}"]))
     lines += _of_classes(audit)
     cost = audit["cost"]
-    seconds = f"erasing {cost['erase_seconds']:.0f} s, restoring {cost['restore_seconds']:.0f} s"
+    spent = {
+        "erasing": cost["erase_seconds"],
+        "restoring": cost["restore_seconds"],
+        "auditing": cost.get("audit_seconds"),
+    }
+    seconds = ", ".join(f"{phase} {value:.0f} s" for phase, value in spent.items() if value is not None)
     return "\n".join(["", *header, *lines, "", f"  {seconds}", ""])
 
 

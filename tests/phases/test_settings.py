@@ -54,7 +54,14 @@ TABLE: dict[str, tuple[list[tuple[Any, Any]], list[Any]]] = {
         ],
         [1, 0, "yes", "1", None, [True], {"a": 1}],
     ),
+    "tier": ([(0, 0), (3, 3), *((word, None) for word in NOTHING)], [4, -1, 0.5, "0", True, [0]]),
+    "student_checkpoint": OPTIONAL_TEXT,
     "ledger": OPTIONAL_TEXT,
+    "report_images": (
+        [("all", "all"), ("retain", "retain"), *((word, "none") for word in NOTHING)],
+        ["forget", "ALL", True, 1, ["all"], {"a": 1}],
+    ),
+    "purge_teacher": ([(True, True), ("True", True), ("none", False), ("false", False)], [1, "yes", None, [True]]),
     "observer": ([("1stHO", "1stHO"), ("both", "both")], ["1stho", "", "none", None, True, ["both"]]),
     "activation": (
         [("sigmoid", "sigmoid"), ("softmax", "softmax"), *((word, None) for word in NOTHING)],
