@@ -9,8 +9,11 @@ from typing import Any, ClassVar, Protocol
 
 from monai.utils import set_determinism
 
+from monai_unlearn.audit.backdoor import PlantedBackdoor
+from monai_unlearn.audit.canaries import PlantedCanaries
 from monai_unlearn.audit.finding import Finding
 from monai_unlearn.audit.relearning import RetainRelearning
+from monai_unlearn.audit.shadow import ShadowAttack
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 
 __all__ = ["STANDARD", "ForgettingTest", "refuse_missing_oracle", "run_tests", "standard_tests"]
@@ -27,7 +30,12 @@ class ForgettingTest(Protocol):
         """Return the figures by name; the networks are left as they are."""
 
 
-STANDARD: tuple[Callable[..., ForgettingTest], ...] = (RetainRelearning,)
+STANDARD: tuple[Callable[..., ForgettingTest], ...] = (
+    RetainRelearning,
+    ShadowAttack,
+    PlantedCanaries,
+    PlantedBackdoor,
+)
 """Every test that a tier stands for, in the order in which they run: cheap ones first."""
 
 
