@@ -149,12 +149,13 @@ def _surrogate(session: Session, number: int, partition: Partition) -> ConfigPar
 def _overrides(session: Session) -> dict[str, Any]:
     """Read the overrides: expressions are those of the run's own config, all else is laid over it as it is written."""
     raw = dict(session.parser.get("audit#shadow#overrides") or {})
-    computed = {key for key, value in raw.items() if isinstance(value, str) and value[:1] in ("$", "@")}
-    scratch = ConfigParser({**copy.deepcopy(session.parser.get()), "shadow_values": {}})
-    for index, key in enumerate(sorted(computed)):
-        scratch["shadow_values"][str(index)] = raw[key]
+    computed = [key for key, value in raw.items() if isinstance(value, str) and value[:1] in ("$", "@")]
+    # names of their own: a '#' in a key is one of the config's levels to the parser
+    values = {f"value_{number}": raw[key] for number, key in enumerate(computed)}
+    scratch = ConfigParser({**copy.deepcopy(session.parser.get()), "shadow_values": values})
+    for key, name in zip(computed, values, strict=True):
         try:
-            raw[key] = scratch.get_parsed_content(f"shadow_values#{index}")
+            raw[key] = scratch.get_parsed_content(f"shadow_values#{name}")
         except Exception as error:  # whatever an expression may raise
             raise ValueError(
                 f"'audit#shadow#overrides' cannot work out {key!r} for this network: {raw[key]}; give the surrogate a "
