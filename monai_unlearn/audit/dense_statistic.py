@@ -90,11 +90,11 @@ class DenseStatistic:
         pool = POOLING[structures.ndim - 3]
         maps = structures.double()
 
-        def dilate(values: torch.Tensor) -> torch.Tensor:
+        def widen(values: torch.Tensor) -> torch.Tensor:
             return pool(values, kernel_size=2 * self.band + 1, stride=1, padding=self.band)
 
         # the pooling pads with minus infinity, so that the border of the image is no edge
-        band = dilate(maps) + dilate(-maps) > 0.5
+        band = widen(maps) + widen(-maps) > 0.5
         return band if self.activation == "sigmoid" else band.any(dim=1)
 
 

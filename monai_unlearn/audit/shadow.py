@@ -250,7 +250,7 @@ def _klom(values: dict[str, dict[str, Values]], context: _Context) -> Finding:
     def divergences(scores: ShadowScores) -> Values:
         return margin_divergence(mean_over_parts(scores.inside), mean_over_parts(scores.outside))
 
-    def mean(scores: ShadowScores) -> float:
+    def mean_divergence(scores: ShadowScores) -> float:
         return float(divergences(scores).mean())
 
     details: dict[str, Any] = {}
@@ -264,7 +264,7 @@ def _klom(values: dict[str, dict[str, Values]], context: _Context) -> Finding:
                     "percentile_95": float(np.quantile(found, 0.95)),
                 }
     forget = ShadowScores(inside=values["unlearned"]["forget"], outside=values["untrained"]["forget"])
-    chance = context.chance(forget, mean)
+    chance = context.chance(forget, mean_divergence)
     value, taught = details["forget"]["mean"], details["forget_before"]["mean"]
     return Finding(
         value=value,
