@@ -53,8 +53,8 @@ def student_log_density(score: Scores, samples: Scores, mask: Mask, *, strength:
     normal-inverse-gamma prior :math:`\mathrm{NIG}(\mu_0, \kappa_0, \alpha_0, \beta_0)`. After :math:`n` samples
 
     .. math::
-        \alpha_n = \alpha_0 + \tfrac n2, \qquad
-        \beta_n = \beta_0 + \tfrac12 \sum_i (x_i - \bar x)^2, \qquad
+        \alpha_n = \alpha_0 + \tfrac{n}{2}, \qquad
+        \beta_n = \beta_0 + \tfrac{1}{2} \sum_i (x_i - \bar x)^2, \qquad
         x \sim t_{2\alpha_n}\!\left(\bar x,\; \tfrac{\beta_n (n + 1)}{\alpha_n n}\right)
 
     with :math:`\kappa_0 = 0` (nothing is assumed of the mean), :math:`\alpha_0 =` ``strength`` :math:`/ 2` and

@@ -26,7 +26,7 @@ def margin_divergence(
     are fitted, or densities by Gaussian kernels (Scott's rule), which is our adaptation ("lite"). For Gaussians
 
     .. math::
-        \mathrm{KL} = \ln\frac{\sigma_o}{\sigma_u} + \frac{\sigma_u^2 + (\mu_u - \mu_o)^2}{2 \sigma_o^2} - \frac12 .
+        \mathrm{KL} = \ln\frac{\sigma_o}{\sigma_u} + \frac{\sigma_u^2 + (\mu_u - \mu_o)^2}{2 \sigma_o^2} - \frac{1}{2} .
 
     With few networks it is above 0 even if both kinds are the same; compare with what chance gives.
 

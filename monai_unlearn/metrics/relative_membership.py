@@ -26,7 +26,7 @@ def relative_membership(
 
     where :math:`p(\cdot)` is the mean over reference networks. If none of these was trained on :math:`x`, it is too
     small for one that may have been; the paper's offline form makes up for that:
-    :math:`p(x) = \tfrac12 ((1 + a)\, p_\text{out}(x) + 1 - a)`.
+    :math:`p(x) = \tfrac{1}{2} ((1 + a)\, p_\text{out}(x) + 1 - a)`.
 
     Args:
         probability: of the truth under the attacked network, shape ``(C,)``, in ``(0, 1]``.
