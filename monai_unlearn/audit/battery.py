@@ -11,6 +11,8 @@ from monai.utils import set_determinism
 
 from monai_unlearn.audit.adapter_removal import AdapterRemoval
 from monai_unlearn.audit.attacks import ConfidenceAttack, LossAttack
+from monai_unlearn.audit.backdoor import PlantedBackdoor
+from monai_unlearn.audit.canaries import PlantedCanaries
 from monai_unlearn.audit.cka import StageSimilarity
 from monai_unlearn.audit.distribution import ScoreDistribution
 from monai_unlearn.audit.few_shot import FewShotRelearning
@@ -23,6 +25,7 @@ from monai_unlearn.audit.prototypes import PrototypeRelearning
 from monai_unlearn.audit.quantisation import Quantisation
 from monai_unlearn.audit.relearning import RetainRelearning
 from monai_unlearn.audit.savings import RelearningArea
+from monai_unlearn.audit.shadow import ShadowAttack
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 from monai_unlearn.audit.support_vectors import SupportVectorAttack
 from monai_unlearn.audit.tail import TailTest
@@ -60,6 +63,9 @@ STANDARD: tuple[Callable[..., ForgettingTest], ...] = (
     NearestNeighbourMembership,
     InformationDifference,
     RelearningArea,
+    ShadowAttack,
+    PlantedCanaries,
+    PlantedBackdoor,
 )
 """Every test that a tier stands for, in the order in which they run: cheap ones first."""
 

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import Dataset, Subset
 
+from monai_unlearn.audit.planting import Planting
 from monai_unlearn.audit.scores import CaseScores, ClassScores, Task, score_cases
+from monai_unlearn.audit.shadow_models import ShadowModels
 from monai_unlearn.losses import Activation, LossFunction
 from monai_unlearn.networks import has_adapters, merge_adapters
 
@@ -58,6 +60,8 @@ class AuditConfig:
         fine_tuning: how networks are trained on in tests that do so.
         classes: classes that were to be unlearned; empty for a request of cases.
         grade: ``"reversible"`` or ``"permanent"``; ``None`` if it is not known how the student was made.
+        shadows: trains shadow models, or finds them trained; ``None``: it is not said how.
+        planting: what was planted in the teacher's training; ``None``: nothing.
     """
 
     loss_function: LossFunction
@@ -70,6 +74,8 @@ class AuditConfig:
     fine_tuning: FineTuning
     classes: tuple[int, ...] = ()
     grade: str | None = None
+    shadows: Callable[[], ShadowModels] | None = None
+    planting: Planting | None = None
 
     @property
     def measure(self) -> str:

@@ -11,16 +11,27 @@ from monai_unlearn.metrics.classification import (
 from monai_unlearn.metrics.confidence import PooledCalibrationError, case_confidence
 from monai_unlearn.metrics.discrepancy import mmd_test
 from monai_unlearn.metrics.divergence import case_kl_divergence, case_total_variation
+from monai_unlearn.metrics.epsilon import best_threshold, epsilon_lower_bound, forgetting_epsilon, forgetting_quality
 from monai_unlearn.metrics.equivalence import Equivalence, tost, tug_of_war
+from monai_unlearn.metrics.likelihood_ratio import (
+    LikelihoodRatio,
+    gaussian_log_density,
+    leave_out_log_ratios,
+    student_log_density,
+)
+from monai_unlearn.metrics.margin_divergence import margin_divergence
 from monai_unlearn.metrics.membership import membership_auc, tpr_at_fpr, tpr_curve
 from monai_unlearn.metrics.overlap import CaseOverlapMetric, case_overlap
+from monai_unlearn.metrics.relative_membership import relative_membership
 from monai_unlearn.metrics.resampling import auc_interval, mean_interval
 
 __all__ = [
     "CaseOverlapMetric",
     "Equivalence",
+    "LikelihoodRatio",
     "PooledCalibrationError",
     "auc_interval",
+    "best_threshold",
     "case_confidence",
     "case_kl_divergence",
     "case_overlap",
@@ -29,11 +40,19 @@ __all__ = [
     "class_confusion",
     "class_f1",
     "class_recall",
+    "epsilon_lower_bound",
+    "forgetting_epsilon",
+    "forgetting_quality",
+    "gaussian_log_density",
+    "leave_out_log_ratios",
     "macro_mean",
+    "margin_divergence",
     "mean_interval",
     "membership_auc",
     "mmd_test",
+    "relative_membership",
     "remaining_total_variation",
+    "student_log_density",
     "tost",
     "tpr_at_fpr",
     "tpr_curve",

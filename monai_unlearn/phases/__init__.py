@@ -5,6 +5,7 @@ from monai_unlearn.phases.overlay import adapt_bundle
 from monai_unlearn.phases.processes import distribute, join_processes
 from monai_unlearn.phases.running import PHASES, run_phases
 from monai_unlearn.phases.settings import ERASURES, SETTINGS, check_settings
+from monai_unlearn.phases.shadows import halved
 
 __all__ = [
     "ERASURES",
@@ -15,6 +16,7 @@ __all__ = [
     "distribute",
     "fitting_input",
     "fitting_names",
+    "halved",
     "join_processes",
     "run_phases",
 ]

@@ -30,6 +30,7 @@ from monai_unlearn.phases.certify import certify
 from monai_unlearn.phases.erase import load_student, plan_restore, state_files
 from monai_unlearn.phases.figures import FIGURES, audit_loader, draw_figures, shown_subsets
 from monai_unlearn.phases.session import Plan, Session
+from monai_unlearn.phases.shadows import check_shadows, train_shadows
 from monai_unlearn.phases.teach import retrain_oracle
 from monai_unlearn.phases.tracking import track_figures
 from monai_unlearn.visualize import write_report
@@ -46,6 +47,7 @@ def check_battery(session: Session) -> None:
     """
     roles = ["teacher", "student", *(["oracle"] if session.setting("oracle") is not None else [])]
     refuse_missing_oracle(session.build("audit#tests"), roles)
+    check_shadows(session, session.build("audit#tests"))
 
 
 def audit(session: Session) -> None:
@@ -149,6 +151,8 @@ def _config(session: Session) -> AuditConfig:
         fine_tuning=session.build("audit#fine_tuning"),
         classes=session.partition.classes,
         grade=grade_of(session),
+        shadows=lambda: train_shadows(session),
+        planting=session.build("planting") if "planting" in session.parser else None,
     )
 
 

@@ -32,7 +32,7 @@ def train_teacher(session: Session) -> None:
     plan = Plan(
         phase="teaching",
         roots=RECIPE,
-        inputs={"cases": session.training_digest},
+        inputs={"cases": session.training_digest, **_planted(session)},
         files=["teacher/model.pt"],
         answers_request=False,
     )
@@ -68,6 +68,11 @@ def _train(session: Session, parser: ConfigParser, name: str) -> dict[str, Any]:
     run_trainer(session, trainer, handlers=handlers)
     save_tensors(session.folder / name, trainer.network.state_dict())
     return {"epochs": trainer.state.epoch}
+
+
+def _planted(session: Session) -> dict[str, Any]:
+    """What is planted in the teacher's training (tier 3) depends on the request; nothing else of it does."""
+    return {"planted": session.case_digest("forget")} if "planting" in session.parser else {}
 
 
 def _overlaid_recipe(session: Session) -> dict[str, Any] | None:
