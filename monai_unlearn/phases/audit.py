@@ -27,7 +27,7 @@ from monai_unlearn.files import sha256_of
 from monai_unlearn.networks import has_adapters, load_weights
 from monai_unlearn.phases.audit_content import assemble, grade_of
 from monai_unlearn.phases.erase import load_student, plan_restore, state_files
-from monai_unlearn.phases.figures import FIGURES, audit_loader, draw_figures
+from monai_unlearn.phases.figures import FIGURES, audit_loader, draw_figures, gather_material
 from monai_unlearn.phases.session import Plan, Session
 from monai_unlearn.phases.teach import retrain_oracle
 from monai_unlearn.visualize import write_report
@@ -104,8 +104,9 @@ def _measure(session: Session, oracle_path: Path | None) -> dict[str, Any]:
         content["reversible"] = {"max_abs_difference": difference}
     content["cost"]["audit_seconds"] = time.perf_counter() - start
     session.folder.write_json("audit.json", content)
-    figures = draw_figures(session, models, scores, ids)
-    write_report(session.folder / "report.html", content, figures, title=f"Unlearning report: {content['bundle']}")
+    material = gather_material(session, models, scores, ids)
+    draw_figures(session, material, scores, ids)
+    write_report(session.folder / "report.html", content, title=f"Unlearning report: {content['bundle']}", **material)
     return {}
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from monai.data import DataLoader
@@ -17,6 +19,7 @@ from monai_unlearn.data import hash_identifier
 from monai_unlearn.handlers import read_history
 from monai_unlearn.phases.session import Session
 from monai_unlearn.visualize import (
+    ClassifiedCase,
     ComparisonRow,
     draw_case_losses,
     draw_class_bars,
@@ -26,7 +29,7 @@ from monai_unlearn.visualize import (
     save_figure,
 )
 
-__all__ = ["FIGURES", "audit_loader", "draw_figures"]
+__all__ = ["FIGURES", "audit_loader", "draw_figures", "gather_material"]
 
 FIGURES = tuple(
     f"figures/{name}.png" for name in ("comparison", "class_bars", "loss_curves", "case_losses", "loss_attack")
@@ -43,10 +46,10 @@ def audit_loader(session: Session, ids: list[str] | None = None, *, batch_size: 
     return DataLoader(dataset, batch_size=batch_size or session.build("audit#batch_size"))
 
 
-def draw_figures(
+def gather_material(
     session: Session, models: dict[str, nn.Module], scores: dict[str, CaseScores], ids: dict[str, list[str]]
-) -> dict[str, Path]:
-    """Draw and save every figure that fits the task; return their paths by name.
+) -> dict[str, Any]:
+    """Gather what figures and report are drawn from: ``cases``, ``losses`` and ``history``.
 
     Args:
         session: the session, whose phases have left their history.
@@ -54,32 +57,44 @@ def draw_figures(
         scores: figures of each model.
         ids: ids of the cases by subset.
     """
+    shown = [(subset, name) for subset in ("retain", "forget") for name in ids[subset][:SHOWN_CASES]]
+    compare = _classified_cases if session.build("audit#task") == "classification" else _comparison_rows
+    return {
+        "cases": compare(session, models, shown),
+        "losses": {
+            name: (scores[name].of(ids["forget"], "loss"), scores[name].of(ids["unseen"], "loss"))
+            for name in ("teacher", "student", "oracle")
+            if name in scores
+        },
+        "history": _losses_of(session),
+    }
+
+
+def draw_figures(
+    session: Session, material: dict[str, Any], scores: dict[str, CaseScores], ids: dict[str, list[str]]
+) -> dict[str, Path]:
+    """Draw and save every figure that fits the task; return their paths by name.
+
+    Args:
+        session: the session.
+        material: what :func:`gather_material` returned.
+        scores: figures of each model.
+        ids: ids of the cases by subset.
+    """
     figures: dict[str, Figure] = {}
-    if session.build("audit#task") == "segmentation":
-        rows = _comparison_rows(session, models, ids)
-        figures["comparison"] = draw_comparison(rows, synthetic=session.partition.synthetic)
-    else:
+    if session.build("audit#task") == "classification":
         shown = [subset for subset in ("retain", "forget", "unseen") if ids[subset]]
         bars = {name: {subset: of_model.summary(ids[subset]) for subset in shown} for name, of_model in scores.items()}
         figures["class_bars"] = draw_class_bars(
             {name: {subset: values["f1_per_class"] for subset, values in by.items()} for name, by in bars.items()},
             class_names=session.build("audit#class_names"),
         )
-    figures["case_losses"] = draw_case_losses(
-        **{
-            f"{subset}_{model}": scores[model].of(ids[subset], "loss")
-            for subset in ("forget", "unseen")
-            for model in ("teacher", "student")
-        }
-    )
-    figures["loss_attack"] = draw_loss_attack(
-        {
-            name: (of_model.of(ids["forget"], "loss"), of_model.of(ids["unseen"], "loss"))
-            for name, of_model in scores.items()
-        }
-    )
-    if history := _losses_of(session):
-        figures["loss_curves"] = draw_loss_curves(history)
+    elif material["cases"]:
+        figures["comparison"] = draw_comparison(material["cases"], synthetic=session.partition.synthetic)
+    figures["case_losses"] = draw_case_losses(material["losses"])
+    figures["loss_attack"] = draw_loss_attack(material["losses"])
+    if material["history"]:
+        figures["loss_curves"] = draw_loss_curves(material["history"])
     return {name: save_figure(figure, session.folder / f"figures/{name}.png") for name, figure in figures.items()}
 
 
@@ -98,26 +113,23 @@ def _losses_of(session: Session) -> list[dict[str, Any]]:
     return [row for row in rows if row["phase"] in phases and row["name"] in terms]
 
 
-def _comparison_rows(session: Session, models: dict[str, nn.Module], ids: dict[str, list[str]]) -> list[ComparisonRow]:
-    shown = [(subset, name) for subset in ("retain", "forget") for name in ids[subset][:SHOWN_CASES]]
-    loader = audit_loader(session, [name for _, name in shown], batch_size=1)  # images may differ in size
-    activation, span = session.build("audit#activation"), session.build("audit#intensity_range")
+def _comparison_rows(
+    session: Session, models: dict[str, nn.Module], shown: list[tuple[str, str]]
+) -> list[ComparisonRow]:
+    activation = session.build("audit#activation")
     rows = []
-    for (subset, name), batch in zip(shown, loader, strict=True):
+    for subset, name, batch in _load_shown(session, shown):
         image = torch.as_tensor(batch["image"])
         probability = {
             model: _foreground_probability(session, models[model], image) for model in ("teacher", "student")
         }
         truth = _foreground(torch.as_tensor(batch["label"])[0], activation)
         cut = _busiest_slice(truth)
-        picture = image[0].as_subclass(torch.Tensor)[(slice(None), *cut)]
-        low, high = span or (float(picture.min()), max(float(picture.max()), float(picture.min()) + 1e-6))
-        picture = ((picture - low) / (high - low)).clamp(0, 1)
         rows.append(
             ComparisonRow(
                 subset=subset,
                 name=hash_identifier(name, session.folder.salt)[:8],
-                image=(picture.movedim(0, -1) if len(picture) == 3 else picture[0]).numpy(),
+                image=_picture(session, image, cut),
                 truth=truth[cut].numpy(),
                 **{model: values[cut].numpy() for model, values in probability.items()},
             )
@@ -125,11 +137,55 @@ def _comparison_rows(session: Session, models: dict[str, nn.Module], ids: dict[s
     return rows
 
 
-def _foreground_probability(session: Session, network: nn.Module, image: torch.Tensor) -> torch.Tensor:
-    device, activation = session.setting("device"), session.build("audit#activation")
+def _classified_cases(
+    session: Session, models: dict[str, nn.Module], shown: list[tuple[str, str]]
+) -> list[ClassifiedCase]:
+    cases = []
+    for subset, name, batch in _load_shown(session, shown):
+        image = torch.as_tensor(batch["image"])
+        middle = (
+            slice(None),
+            slice(None),
+            *(size // 2 for size in image.shape[4:]),
+        )  # a volume has no mask to choose by
+        chances = {model: _logits(session, models[model], image).softmax(1)[0] for model in ("teacher", "student")}
+        cases.append(
+            ClassifiedCase(
+                subset=subset,
+                name=hash_identifier(name, session.folder.salt)[:8],
+                image=_picture(session, image, middle),
+                truth=int(torch.as_tensor(batch["label"]).flatten()[0]),
+                **{model: values.clamp(0, 1).numpy() for model, values in chances.items()},
+            )
+        )
+    return cases
+
+
+def _load_shown(session: Session, shown: list[tuple[str, str]]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Load one case after the other, for images may differ in size."""
+    loader = audit_loader(session, [name for _, name in shown], batch_size=1) if shown else []
+    for (subset, name), batch in zip(shown, loader, strict=True):
+        yield subset, name, batch
+
+
+def _picture(session: Session, image: torch.Tensor, cut: tuple[slice | int, ...]) -> np.ndarray:
+    """Turn the first image of a batch, or a slice of it, into intensities in [0, 1]."""
+    span = session.build("audit#intensity_range")
+    picture = image[0].as_subclass(torch.Tensor)[(slice(None), *cut)]
+    low, high = span or (float(picture.min()), max(float(picture.max()), float(picture.min()) + 1e-6))
+    picture = ((picture - low) / (high - low)).clamp(0, 1)
+    scaled: np.ndarray = (picture.movedim(0, -1) if len(picture) == 3 else picture[0]).numpy()
+    return scaled
+
+
+def _logits(session: Session, network: nn.Module, image: torch.Tensor) -> torch.Tensor:
     with eval_mode(network), torch.no_grad():
-        output = session.build("audit#inferer")(image.to(device), network)
-    logits = torch.as_tensor(output).cpu().as_subclass(torch.Tensor)
+        output = session.build("audit#inferer")(image.to(session.setting("device")), network)
+    return torch.as_tensor(output).cpu().as_subclass(torch.Tensor)
+
+
+def _foreground_probability(session: Session, network: nn.Module, image: torch.Tensor) -> torch.Tensor:
+    activation, logits = session.build("audit#activation"), _logits(session, network, image)
     chance: torch.Tensor = logits.sigmoid().amax(1)[0] if activation == "sigmoid" else 1 - logits.softmax(1)[0, 0]
     return chance.clamp(0, 1)
 

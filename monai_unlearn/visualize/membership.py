@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,72 +10,99 @@ from matplotlib.figure import Figure
 
 from monai_unlearn.visualize.palette import MODEL_COLORS, SUBSET_COLORS, TERM_COLORS
 
-__all__ = ["draw_case_losses", "draw_loss_attack"]
+__all__ = ["FEWEST_CASES", "CaseLosses", "draw_attack_curves", "draw_case_losses", "draw_loss_attack"]
+
+CaseLosses = Mapping[str, tuple[np.ndarray, np.ndarray]]
+"""Losses of the forget and of the unseen cases, by model."""
+FEWEST_CASES = 10
+"""With fewer cases on a side, the area under an attack's curve says nothing."""
 
 _SPREAD_FOR_LOG = 30.0
+_MOST_DOTS = 2000
 
 
-def draw_case_losses(
-    *,
-    forget_teacher: np.ndarray,
-    forget_student: np.ndarray,
-    unseen_teacher: np.ndarray,
-    unseen_student: np.ndarray,
-) -> Figure:
-    """Draw the student's loss over the teacher's, one dot per case.
+def draw_case_losses(losses: CaseLosses, *, models: Sequence[str] = ()) -> Figure:
+    """Draw each network's loss over the teacher's, one dot per case, one panel per network.
 
     A case on the diagonal is as the teacher left it. Forgetting lifts the forget cases off it, ideally into the cloud
-    of the unseen ones and no further.
+    of the unseen ones and no further; the oracle's panel shows where retraining puts them.
 
     Args:
-        forget_teacher: the teacher's loss of each forget case, shape ``(F,)``.
-        forget_student: the student's, in the same order.
-        unseen_teacher: the teacher's loss of each unseen case, shape ``(U,)``.
-        unseen_student: the student's, in the same order.
+        losses: per model, the ``teacher`` among them, the losses of the forget cases, shape ``(F,)``, and of the unseen
+            ones, shape ``(U,)``; every model's in the same order.
+        models: which of them get a panel; by default all but the teacher. All panels have the same axes.
 
     Returns:
-        A figure of one square panel, logarithmic where the losses span a factor of 30 or more.
+        A figure of square panels, logarithmic where the losses span a factor of 30 or more. Of more than 2000 cases of
+        a subset 2000 are drawn, evenly spread in the order given, and the legend says so.
 
     Raises:
-        ValueError: if a set is empty, holds a value that is not finite, or the two models' sets differ in length.
+        ValueError: if there is no teacher or no other model, a set is empty, holds a value that is not finite, or two
+            models' sets differ in length.
     """
-    pairs = {"unseen": (unseen_teacher, unseen_student), "forget": (forget_teacher, forget_student)}
-    for subset, (teacher, student) in pairs.items():
-        _check_losses(teacher, f"teacher's losses on {subset}")
-        _check_losses(student, f"student's losses on {subset}")
-        if len(teacher) != len(student):
-            raise ValueError(f"{subset}: {len(teacher)} losses of the teacher, {len(student)} of the student")
+    chosen = list(models) or [model for model in losses if model != "teacher"]
+    if "teacher" not in losses or not chosen or not {*chosen} <= {*losses}:
+        raise ValueError(f"give the losses of the teacher and of another model, not of {', '.join(losses) or 'none'}")
+    for place, subset in enumerate(("forget", "unseen")):
+        for model, sets in losses.items():
+            _check_losses(sets[place], f"{model}'s losses on {subset}")
+            if len(sets[place]) != len(losses["teacher"][place]):
+                counts = f"{len(losses['teacher'][place])} losses of the teacher, {len(sets[place])} of the {model}"
+                raise ValueError(f"{subset}: {counts}")
 
-    figure = Figure(figsize=(5.6, 5.4), layout="constrained")
-    axes = figure.subplots()
-    everything = np.concatenate([*pairs["unseen"], *pairs["forget"]])
+    everything = np.concatenate([part for pair in losses.values() for part in pair])
     low, high = everything.min(), everything.max()
-    if low > 0 and high / low >= _SPREAD_FOR_LOG:
-        axes.set(xscale="log", yscale="log")
+    logarithmic = low > 0 and high / low >= _SPREAD_FOR_LOG
+    if logarithmic:
         low, high = low / 1.15, high * 1.15
     else:
         margin = 0.04 * (high - low) or 0.05
         low, high = low - margin, high + margin
-    axes.plot([low, high], [low, high], color="#888888", linewidth=1, linestyle="--", label="as the teacher left it")
-    for subset, (teacher, student) in pairs.items():
-        axes.scatter(
-            teacher,
-            student,
-            s=26,
-            alpha=0.65,
-            color=SUBSET_COLORS[subset],
-            marker="o" if subset == "forget" else "s",
-            linewidths=0,
-            label=f"{subset} ({len(teacher)})",
+    figure = Figure(figsize=(4.4 * len(chosen), 4.7), layout="constrained")
+    for axes, model in zip(figure.subplots(1, len(chosen), squeeze=False)[0], chosen, strict=True):
+        if logarithmic:
+            axes.set(xscale="log", yscale="log")
+        axes.plot(
+            [low, high], [low, high], color="#888888", linewidth=1, linestyle="--", label="as the teacher left it"
         )
-    axes.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="teacher's loss", ylabel="student's loss")
-    axes.set_title("Loss of each case before and after")
-    _plain(axes)
-    axes.legend(frameon=False, fontsize="small", loc="upper left")
+        for place, subset in ((1, "unseen"), (0, "forget")):
+            _draw_dots(axes, subset, losses["teacher"][place], losses[model][place])
+        axes.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="teacher's loss", ylabel=f"{model}'s loss")
+        _plain(axes)
+    legend = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*legend, loc="outside upper center", frameon=False, fontsize=9, ncols=3 if len(chosen) > 1 else 2)
     return figure
 
 
-def draw_loss_attack(losses: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+def draw_attack_curves(losses: CaseLosses, *, logarithmic: bool = False) -> Figure:
+    """Draw the ROC curves of the loss attack, as in :func:`draw_loss_attack`, in one panel.
+
+    Args:
+        losses: per model the losses of the forget cases, shape ``(F,)``, and of the unseen ones, shape ``(U,)``.
+        logarithmic: both axes logarithmic, from the smallest step of either rate: the attacks that accuse few, and
+            rightly, which an area hides (Carlini et al., 2022).
+
+    Returns:
+        A figure of one panel, with the diagonal and the line of 1 % false alarms.
+
+    Raises:
+        ValueError: if no model is given, a set is empty, or a value is not finite.
+    """
+    _check_models(losses)
+    figure = Figure(figsize=(4.4, 4.7), layout="constrained")
+    axes = figure.subplots()
+    _draw_curves(axes, losses)
+    if logarithmic:
+        smallest = min(0.005, *(1 / len(part) for pair in losses.values() for part in pair))  # 1 % lies within
+        axes.set(xscale="log", yscale="log", xlim=(smallest, 1), ylim=(smallest, 1))
+        _start_at(axes, smallest)
+    axes.axvline(0.01, color="#888888", linewidth=1, linestyle=":", label="1 % false alarms")
+    legend = axes.get_legend_handles_labels()
+    figure.legend(*legend, loc="outside upper center", frameon=False, fontsize=9, ncols=2)
+    return figure
+
+
+def draw_loss_attack(losses: CaseLosses) -> Figure:
     """Draw the loss attack: for each model the losses of forget and unseen cases, then the attack's ROC curves.
 
     The attacker calls a case a member if its loss is low (Yeom et al., 2018, arXiv:1709.01604). A curve on the diagonal
@@ -91,12 +118,7 @@ def draw_loss_attack(losses: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Fig
     Raises:
         ValueError: if no model is given, a set is empty, or a value is not finite.
     """
-    if not losses:
-        raise ValueError("no model to attack: give at least one")
-    for model, (forget, unseen) in losses.items():
-        _check_losses(forget, f"{model}'s losses on forget")
-        _check_losses(unseen, f"{model}'s losses on unseen")
-
+    _check_models(losses)
     figure = Figure(figsize=(2.2 * len(losses) + 3.5, 3.4), layout="constrained")
     *histograms, curves = figure.subplots(1, len(losses) + 1, width_ratios=[1.0] * len(losses) + [1.5])
     bins = _shared_bins(np.concatenate([part for pair in losses.values() for part in pair]))
@@ -108,24 +130,18 @@ def draw_loss_attack(losses: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Fig
         axes.tick_params(labelleft=axes is histograms[0])
     histograms[0].set_ylabel("share of the cases")
     histograms[0].legend(frameon=False, fontsize="small")
-    curves.plot([0, 1], [0, 1], color="#888888", linewidth=1, linestyle="--", label="a coin toss 0.500")
-    spare = iter(TERM_COLORS)
-    for model, (forget, unseen) in losses.items():
-        false_rate, true_rate = _roc_points(forget, unseen)
-        area = float(np.sum(np.diff(false_rate) * (true_rate[1:] + true_rate[:-1]) / 2))
-        color = MODEL_COLORS.get(model) or next(spare)
-        curves.plot(
-            false_rate,
-            true_rate,
-            color=color,
-            linewidth=1.8,
-            label=f"{model} {area:.3f}",
-        )
-    curves.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    curves.set(title="ROC of the loss attack", xlabel="unseen called member", ylabel="forget called member")
-    _plain(curves)
+    _draw_curves(curves, losses)
+    curves.set_title("ROC of the loss attack")
     curves.legend(frameon=False, fontsize="small", loc="lower right", title="area under the curve", title_fontsize=8)
     return figure
+
+
+def _check_models(losses: CaseLosses) -> None:
+    if not losses:
+        raise ValueError("no model to attack: give at least one")
+    for model, (forget, unseen) in losses.items():
+        _check_losses(forget, f"{model}'s losses on forget")
+        _check_losses(unseen, f"{model}'s losses on unseen")
 
 
 def _check_losses(values: np.ndarray, what: str) -> None:
@@ -150,6 +166,49 @@ def _draw_histogram(axes: Axes, model: str, forget: np.ndarray, unseen: np.ndarr
         axes.set_xscale("log")
     axes.set(title=model, xlabel="loss")
     _plain(axes)
+
+
+def _draw_dots(axes: Axes, subset: str, teacher: np.ndarray, model: np.ndarray) -> None:
+    drawn = np.arange(len(teacher))
+    if len(drawn) > _MOST_DOTS:  # a page with tens of thousands of marks opens slowly
+        drawn = np.linspace(0, len(teacher) - 1, _MOST_DOTS).round().astype(int)
+    count = str(len(teacher)) if len(drawn) == len(teacher) else f"{len(drawn)} of {len(teacher)}"
+    axes.plot(
+        teacher[drawn],
+        model[drawn],
+        linestyle="none",
+        markersize=5,
+        alpha=0.65,
+        color=SUBSET_COLORS[subset],
+        marker="o" if subset == "forget" else "s",
+        markeredgewidth=0,
+        label=f"{subset} ({count})",
+    )
+
+
+def _draw_curves(axes: Axes, losses: CaseLosses) -> None:
+    """Draw the diagonal and a curve per model; its area is told where the cases are enough for one."""
+    axes.plot([0, 1], [0, 1], color="#888888", linewidth=1, linestyle="--", label="a coin toss 0.500")
+    spare = iter(TERM_COLORS)
+    for model, (forget, unseen) in losses.items():
+        false_rate, true_rate = _roc_points(forget, unseen)
+        area = float(np.sum(np.diff(false_rate) * (true_rate[1:] + true_rate[:-1]) / 2))
+        enough = min(len(forget), len(unseen)) >= FEWEST_CASES
+        axes.plot(
+            false_rate,
+            true_rate,
+            color=MODEL_COLORS.get(model) or next(spare),
+            linewidth=1.8,
+            label=f"{model} {area:.3f}" if enough else model,
+        )
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="unseen called member", ylabel="forget called member")
+    _plain(axes)
+
+
+def _start_at(axes: Axes, smallest: float) -> None:
+    """Let lines begin where a logarithmic panel does: nothing may be drawn outside of it, and 0 has no place."""
+    for line in axes.lines:
+        line.set_data(*(np.maximum(np.asarray(values, dtype=float), smallest) for values in line.get_data()))
 
 
 def _roc_points(forget: np.ndarray, unseen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
