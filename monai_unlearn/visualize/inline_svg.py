@@ -25,7 +25,8 @@ THEME = {
 """Which variable of the page stands for a colour of a figure; every other colour stays as it is."""
 
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}\b")
-_FONT = re.compile(r"font:[^;]*?([\d.]+)px[^;]*")
+_FONT = re.compile(r"font:[^;]*?([\d.]+)px[^;]*")  # up to matplotlib 3.9; later ones write the family by itself
+_FAMILY = re.compile(r"font-family:[^;]*;?\s*")
 _DECIMALS = re.compile(r"-?\d+\.\d{3,}")
 _NUMERIC = ("d", "x", "y", "x1", "x2", "y1", "y2", "points", "transform")
 _DROPPED = ("metadata", "style", "clipPath")
@@ -79,7 +80,7 @@ def _clean(element: ElementTree.Element, name: str) -> None:
             value = value.replace("#", f"#{name}-") if key == "href" else f"{name}-{value}"
         if key in ("style", "fill", "stroke"):
             value = _COLOR.sub(lambda found: THEME.get(found[0].lower(), found[0]), value)
-            value = _FONT.sub(r"font-size: \1px", value)
+            value = _FAMILY.sub("", _FONT.sub(r"font-size: \1px", value))
         if key in _NUMERIC:
             value = _DECIMALS.sub(lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), value).strip()
         element.attrib[key] = value

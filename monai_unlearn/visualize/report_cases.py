@@ -21,7 +21,7 @@ OVERLAY_COLORS = {"teacher": (0x56, 0xB4, 0xE9), "student": (0xE6, 0x9F, 0x00)}
 """Sky blue and orange of Okabe and Ito: told apart by colour-blind readers, on grey and on skin alike."""
 
 _STRENGTH = 0.65  # of an overlay where the probability is 1: the picture shows through
-_LONGEST_SIDE = 384
+_LONGEST_SIDE = 320
 _MOST_CLASSES = 8
 
 
@@ -35,10 +35,10 @@ def show_cases(
         class_names: names of the classes of a classification.
 
     Returns:
-        By subset a list with, per case, ``subset``, ``name``, ``image`` (a data URI), ``width``, ``height``; of a segmentation also
-        ``views`` (data URIs by model), ``outline`` (an SVG path round the true mask) and ``inside`` (mean foreground
-        probability inside the true mask, by model), of a classification ``truth`` and ``classes``: name, teacher's and
-        student's probability, likeliest first.
+        By subset a list with, per case, ``subset``, ``name``, ``image`` (a data URI), ``width``, ``height``; of a
+        segmentation also ``views`` (data URIs by model), ``outline`` (an SVG path round the true mask) and ``inside``
+        (mean foreground probability inside the true mask, by model); of a classification ``truth`` and ``classes``:
+        name, teacher's and student's probability, likeliest first.
     """
     shown = {subset: [_show(case, class_names) for case in cases if case.subset == subset] for subset in SUBSET_COLORS}
     return {subset: of_subset for subset, of_subset in shown.items() if of_subset}

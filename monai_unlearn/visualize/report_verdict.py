@@ -37,6 +37,8 @@ def summarise_verdict(audit: Mapping[str, Any]) -> dict[str, Any] | None:
     headline = _HEADLINES.get(outcome, outcome[:1].upper() + outcome[1:])
     if forgotten and hidden:
         headline = "Hidden, not erased: the outputs show nothing, yet it comes back"
+    elif forgotten and not verdict.get("conclusive"):
+        headline += ", on too few cases to be sure"
     comes_back = None if hidden is None else not hidden
     answers = {
         "Are there enough cases to say so?": _answer(verdict.get("conclusive"), "Yes", "No, chance is not ruled out"),
