@@ -52,7 +52,7 @@ def _verdict(audit: dict[str, Any]) -> list[str]:
     said.append(
         {None: "not tested whether it is hidden", True: "HIDDEN, not erased"}.get(verdict["hidden"], "not hidden")
     )
-    if not verdict["utility_kept"]:
+    if verdict["utility_kept"] is False:
         said.append("WORSE on what it was to keep")
     return [f"verdict: {', '.join(said)} (against the {verdict['against']})"]
 

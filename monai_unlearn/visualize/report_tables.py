@@ -9,6 +9,7 @@ __all__ = ["SUBSETS", "by_model", "class_tables", "first_score", "score_table"]
 
 SUBSETS = ("forget", "retain", "reference", "unseen", "forgotten_before")
 _MODELS = ("teacher", "student", "oracle")
+_SAME = 1e-6
 _SCORES = {"iou": "IoU", "dice": "Dice", "accuracy": "Accuracy", "f1_macro": "F1 (macro)", "loss": "Loss"}
 _CLASS_SCORES = {
     "iou_per_class": "IoU",
@@ -29,7 +30,7 @@ def score_table(audit: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         ``columns``: heading by key; ``rows``: by subset and model the scores; ``intervals``: by subset and key the
-        interval of the student's score, where a test of the audit has one under ``KEY_SUBSET`` or ``SUBSET_KEY``.
+        interval of the scores by model, where a test of the audit has one.
     """
     models = by_model(audit.get("models"))
     cells = [scores for subsets in models.values() for scores in subsets.values() if scores]
@@ -71,14 +72,16 @@ def class_tables(audit: Mapping[str, Any]) -> dict[str, dict[str, dict[str, dict
 
 
 def _intervals(audit: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, dict[str, dict[str, Any]]]:
-    """By subset, model and key: the interval that a test gives for that very mean."""
+    """By subset, model and key: the interval that a test gives for that very mean, which it calls by the subset."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    names = {f"{key}_{subset}": (subset, key) for subset in SUBSETS for key in columns}
-    names |= {f"{subset}_{key}": (subset, key) for subset in SUBSETS for key in columns}
+    means = (audit.get("models") or {}).get("student") or {}
     figures = [pair for test in (audit.get("tests") or {}).values() for pair in test["figures"].items()]
     for name, figure in figures:
-        if name in names:
-            subset, key = names[name]
+        for key in columns:
+            subset = name.removeprefix(f"{key}_").removesuffix(f"_{key}")
+            mean = (means.get(subset) or {}).get(key)
+            if mean is None or figure["value"] is None or abs(mean - figure["value"]) > _SAME:
+                continue  # the figure of a class request, say, is that of its classes alone
             others = (figure.get("details") or {}).get("intervals") or {}
             for model, bounds in {**others, "student": figure.get("interval")}.items():
                 if bounds:

@@ -14,6 +14,8 @@ _HEADLINES = {
     "partly forgotten": "Partly forgotten: less than retraining forgets",
     "not forgotten": "Not forgotten",
     "over-forgotten": "Over-forgotten: the cases stand out by how badly the network does on them",
+    "nothing to forget": "Nothing to forget: the teacher stood already where forgetting leads",
+    "undecided": "Undecided: the figures do not say",
 }
 _GRADES = {
     "reversible": "Reversible: what was forgotten lies hidden behind an adapter and can be brought back.",
@@ -49,7 +51,7 @@ def summarise_verdict(audit: Mapping[str, Any]) -> dict[str, Any] | None:
             verdict.get("utility_kept"), "Yes", "No, it got worse"
         ),
     }
-    whole = forgotten and not hidden and bool(verdict.get("utility_kept"))
+    whole = verdict.get("passed", forgotten and not hidden and bool(verdict.get("utility_kept")))
     sure = whole and bool(verdict.get("conclusive")) and hidden is False
     bad = outcome in ("not forgotten", "over-forgotten")
     return {
@@ -79,6 +81,6 @@ def _bound(check: Mapping[str, Any], grade: str | None) -> str:
         return str(bound)
     if bound < 0:
         return f"at least {score(bound)}"
-    if name.startswith("forget against") or (name.startswith("recovery") and grade == "permanent"):
+    if " against the " in name or (name.startswith("recovery") and grade == "permanent"):
         return f"within ±{score(bound)}"
     return f"at most {score(bound)}"

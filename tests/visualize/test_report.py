@@ -53,6 +53,8 @@ def test_the_verdict_comes_first_in_words():
         ({"hidden": False, "conclusive": False}, "as far as its outputs show, on too few cases to be sure"),
         ({"outcome": "not forgotten"}, "Not forgotten"),
         ({"outcome": "partly forgotten"}, "Partly forgotten: less than retraining forgets"),
+        ({"outcome": "nothing to forget"}, "Nothing to forget: the teacher stood already"),
+        ({"outcome": "undecided", "conclusive": False, "utility_kept": None}, "Undecided: the figures do not say"),
         ({"outcome": "over-forgotten"}, "Over-forgotten: the cases stand out"),
     ],
 )
@@ -66,6 +68,7 @@ def test_green_is_only_what_is_forgotten_surely_unhidden_and_without_harm():
         return next(value for value in reader.attributes("class") if value.startswith("verdict")).split()[1]
 
     assert tone(hidden=False) == "good"
+    assert tone(hidden=False, passed=False) == "mixed", "the audit's own word, where it has one"
     for doubt in ({"hidden": None}, {"hidden": True}, {"hidden": False, "conclusive": False}):
         assert tone(**doubt) == "mixed"
     assert tone(hidden=False, utility_kept=False) == "mixed"
@@ -82,6 +85,12 @@ def test_the_checks_stand_with_their_bounds():
     assert ["retain against the teacher", "0.001", "at least −0.020", "yes"] in rows
     assert ["recovery after retain-only relearning", "0.341", "at most 0.200", "no"] in rows
     assert "−0.005 from the oracle (95 % interval −0.012 to 0.002)" in read().words
+
+
+def test_a_check_has_its_interval_below_and_stands_for_both_sides():
+    check = {"name": "AUC of the loss attack against the oracle", "value": -0.05, "bound": 0.03, "holds": False}
+    rows = read(verdict_with(checks=[{**check, "interval": [-0.07, -0.02]}])).rows
+    assert [check["name"], "−0.050−0.070 to −0.020", "within ±0.030", "no"] in rows
 
 
 @pytest.mark.parametrize(
@@ -130,6 +139,18 @@ def test_before_and_after_stand_under_each_other_subset_by_subset_with_intervals
         ["student", "0.813", "0.863", "0.187", "160"],
         ["oracle", "0.817", "0.867", "0.183", "160"],
     ]
+
+
+def test_an_interval_stands_only_beside_the_mean_that_it_belongs_to():
+    figures = {
+        "unseen": figure(0.813, interval=[0.8, 0.82], details={"intervals": {"teacher": [0.81, 0.83]}}),
+        "forget": figure(0.5, interval=[0.4, 0.6]),  # of one class, say
+        "auc": figure(0.832, interval=[0.7, 0.9]),
+    }
+    rows = read(audit_with(tests={"utility": {"tier": 0, "seconds": 1.0, "figures": figures}})).rows
+    assert ["student", "0.8130.800 to 0.820", "0.863", "0.187", "160"] in rows
+    assert ["Unseen", "teacher", "0.8200.810 to 0.830", "0.870", "0.180", "160"] in rows
+    assert ["student", "0.832", "0.882", "0.168", "160"] in rows
 
 
 def test_the_attack_has_a_table_and_curves():

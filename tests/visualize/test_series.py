@@ -20,6 +20,21 @@ def test_stages_are_counted_from_one():
     assert lines_of(draw_series({"student": [1.0, 0.5]}, axis="stage"))["student"] == [[1, 1.0], [2, 0.5]]
 
 
+def test_a_rate_runs_from_zero_to_one():
+    axes = draw_series({"student": [0.0, 0.4, 1.0]}, axis="false-positive rate, 0 to 1 in 3 steps").axes[0]
+    assert axes.lines[0].get_xdata().tolist() == [0, 0.5, 1]
+    assert axes.get_xlabel() == "false-positive rate"
+
+
+@pytest.mark.parametrize(
+    ("axis", "label"), [("forget cases shown: 0, 2, 8", "forget cases shown"), ("0, 2, 8", "step")]
+)
+def test_steps_that_have_names_stand_by_them(axis, label):
+    axes = draw_series({"student": [0.1, 0.4, 0.5]}, axis=axis).axes[0]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["0", "2", "8"]
+    assert axes.get_xlabel() == label
+
+
 def test_the_teachers_level_runs_across():
     figure = draw_series({"student": [0.1, 0.3]}, axis="step", taught=0.9)
     assert [y for _, y in lines_of(figure)["teacher"]] == [0.9, 0.9]

@@ -16,3 +16,4 @@ for (const wipe of document.querySelectorAll(".panels")) {
   views.addEventListener("pointermove", (event) => { if (views.hasPointerCapture(event.pointerId)) drag(event); });
   show();
 }
+addEventListener("beforeprint", () => { for (const part of document.querySelectorAll("details")) part.open = true; });
