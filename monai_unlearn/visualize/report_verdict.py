@@ -51,6 +51,11 @@ def summarise_verdict(audit: Mapping[str, Any]) -> dict[str, Any] | None:
             verdict.get("utility_kept"), "Yes", "No, it got worse"
         ),
     }
+    if outcome == "not forgotten":
+        answers["Does it come back when the network is trained on?"] = (
+            "It was not forgotten in the first place",
+            "mixed",
+        )
     whole = verdict.get("passed", forgotten and not hidden and bool(verdict.get("utility_kept")))
     sure = whole and bool(verdict.get("conclusive")) and hidden is False
     bad = outcome in ("not forgotten", "over-forgotten")

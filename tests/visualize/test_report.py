@@ -77,6 +77,8 @@ def test_green_is_only_what_is_forgotten_surely_unhidden_and_without_harm():
 
 def test_what_was_not_tested_is_said_to_be_so():
     assert "when the network is trained on? Not tested" in read(verdict_with(hidden=None)).words
+    unforgotten = read(verdict_with(outcome="not forgotten", hidden=False)).words
+    assert "when the network is trained on? It was not forgotten in the first place" in unforgotten
 
 
 def test_the_checks_stand_with_their_bounds():
