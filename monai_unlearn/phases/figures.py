@@ -14,7 +14,7 @@ from monai.networks.utils import eval_mode
 from torch import nn
 from torch.utils.data import Subset
 
-from monai_unlearn.audit import CaseScores
+from monai_unlearn.audit import CaseScores, ClassScores
 from monai_unlearn.data import hash_identifier
 from monai_unlearn.handlers import read_history
 from monai_unlearn.phases.session import Session
@@ -58,9 +58,13 @@ def gather_material(
         ids: ids of the cases by subset.
     """
     shown = [(subset, name) for subset in ("retain", "forget") for name in ids[subset][:SHOWN_CASES]]
-    compare = _classified_cases if session.build("audit#task") == "classification" else _comparison_rows
+    teacher, student = scores["teacher"], scores["student"]
+    if isinstance(teacher, ClassScores) and isinstance(student, ClassScores):
+        cases: list[Any] = [*_classified_cases(session, teacher, student, shown)]
+    else:
+        cases = [*_comparison_rows(session, models, shown)]
     return {
-        "cases": compare(session, models, shown),
+        "cases": cases,
         "losses": {
             name: (scores[name].of(ids["forget"], "loss"), scores[name].of(ids["unseen"], "loss"))
             for name in ("teacher", "student", "oracle")
@@ -138,24 +142,22 @@ def _comparison_rows(
 
 
 def _classified_cases(
-    session: Session, models: dict[str, nn.Module], shown: list[tuple[str, str]]
+    session: Session, teacher: ClassScores, student: ClassScores, shown: list[tuple[str, str]]
 ) -> list[ClassifiedCase]:
     cases = []
     for subset, name, batch in _load_shown(session, shown):
         image = torch.as_tensor(batch["image"])
-        middle = (
-            slice(None),
-            slice(None),
-            *(size // 2 for size in image.shape[4:]),
-        )  # a volume has no mask to choose by
-        chances = {model: _logits(session, models[model], image).softmax(1)[0] for model in ("teacher", "student")}
+        depth = [size // 2 for size in image.shape[4:]]  # of a volume the middle: there is no mask to choose by
+        middle: tuple[slice | int, ...] = (slice(None), slice(None), *depth)
+        (row,) = teacher.rows([name])
         cases.append(
             ClassifiedCase(
                 subset=subset,
                 name=hash_identifier(name, session.folder.salt)[:8],
                 image=_picture(session, image, middle),
-                truth=int(torch.as_tensor(batch["label"]).flatten()[0]),
-                **{model: values.clamp(0, 1).numpy() for model, values in chances.items()},
+                truth=int(teacher.truth[row]),
+                teacher=teacher.probabilities[row].clip(0, 1),
+                student=student.probabilities[row].clip(0, 1),
             )
         )
     return cases
@@ -178,14 +180,11 @@ def _picture(session: Session, image: torch.Tensor, cut: tuple[slice | int, ...]
     return scaled
 
 
-def _logits(session: Session, network: nn.Module, image: torch.Tensor) -> torch.Tensor:
-    with eval_mode(network), torch.no_grad():
-        output = session.build("audit#inferer")(image.to(session.setting("device")), network)
-    return torch.as_tensor(output).cpu().as_subclass(torch.Tensor)
-
-
 def _foreground_probability(session: Session, network: nn.Module, image: torch.Tensor) -> torch.Tensor:
-    activation, logits = session.build("audit#activation"), _logits(session, network, image)
+    device, activation = session.setting("device"), session.build("audit#activation")
+    with eval_mode(network), torch.no_grad():
+        output = session.build("audit#inferer")(image.to(device), network)
+    logits = torch.as_tensor(output).cpu().as_subclass(torch.Tensor)
     chance: torch.Tensor = logits.sigmoid().amax(1)[0] if activation == "sigmoid" else 1 - logits.softmax(1)[0, 0]
     return chance.clamp(0, 1)
 
