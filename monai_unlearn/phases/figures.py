@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from matplotlib.figure import Figure
 from monai.data import DataLoader
-from monai.networks.utils import eval_mode
 from torch import nn
 from torch.utils.data import Subset
 
-from monai_unlearn.audit import CaseScores, ClassScores
-from monai_unlearn.data import hash_identifier
+from monai_unlearn.audit import CaseScores
 from monai_unlearn.handlers import read_history
 from monai_unlearn.phases.session import Session
+from monai_unlearn.phases.shown_cases import show_cases_of
 from monai_unlearn.visualize import (
-    ClassifiedCase,
-    ComparisonRow,
     draw_case_losses,
     draw_class_bars,
     draw_comparison,
@@ -58,13 +52,10 @@ def gather_material(
         ids: ids of the cases by subset.
     """
     shown = [(subset, name) for subset in ("retain", "forget") for name in ids[subset][:SHOWN_CASES]]
-    teacher, student = scores["teacher"], scores["student"]
-    if isinstance(teacher, ClassScores) and isinstance(student, ClassScores):
-        cases: list[Any] = [*_classified_cases(session, teacher, student, shown)]
-    else:
-        cases = [*_comparison_rows(session, models, shown)]
+    # one by one, for images may differ in size
+    loader = audit_loader(session, [name for _, name in shown], batch_size=1) if shown else ()
     return {
-        "cases": cases,
+        "cases": show_cases_of(session, shown, loader, models, scores),
         "losses": {
             name: (scores[name].of(ids["forget"], "loss"), scores[name].of(ids["unseen"], "loss"))
             for name in ("teacher", "student", "oracle")
@@ -115,90 +106,3 @@ def _losses_of(session: Session) -> list[dict[str, Any]]:
     terms = {"loss", *erasure, *(name for side in ("retention", "hold", "locality") for name in erase.get(side) or ())}
     rows = read_history(path) if path.exists() else []
     return [row for row in rows if row["phase"] in phases and row["name"] in terms]
-
-
-def _comparison_rows(
-    session: Session, models: dict[str, nn.Module], shown: list[tuple[str, str]]
-) -> list[ComparisonRow]:
-    activation = session.build("audit#activation")
-    rows = []
-    for subset, name, batch in _load_shown(session, shown):
-        image = torch.as_tensor(batch["image"])
-        probability = {
-            model: _foreground_probability(session, models[model], image) for model in ("teacher", "student")
-        }
-        truth = _foreground(torch.as_tensor(batch["label"])[0], activation)
-        cut = _busiest_slice(truth)
-        rows.append(
-            ComparisonRow(
-                subset=subset,
-                name=hash_identifier(name, session.folder.salt)[:8],
-                image=_picture(session, image, cut),
-                truth=truth[cut].numpy(),
-                **{model: values[cut].numpy() for model, values in probability.items()},
-            )
-        )
-    return rows
-
-
-def _classified_cases(
-    session: Session, teacher: ClassScores, student: ClassScores, shown: list[tuple[str, str]]
-) -> list[ClassifiedCase]:
-    cases = []
-    for subset, name, batch in _load_shown(session, shown):
-        image = torch.as_tensor(batch["image"])
-        depth = [size // 2 for size in image.shape[4:]]  # of a volume the middle: there is no mask to choose by
-        middle: tuple[slice | int, ...] = (slice(None), slice(None), *depth)
-        (row,) = teacher.rows([name])
-        cases.append(
-            ClassifiedCase(
-                subset=subset,
-                name=hash_identifier(name, session.folder.salt)[:8],
-                image=_picture(session, image, middle),
-                truth=int(teacher.truth[row]),
-                teacher=teacher.probabilities[row].clip(0, 1),
-                student=student.probabilities[row].clip(0, 1),
-            )
-        )
-    return cases
-
-
-def _load_shown(session: Session, shown: list[tuple[str, str]]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Load one case after the other, for images may differ in size."""
-    loader = audit_loader(session, [name for _, name in shown], batch_size=1) if shown else []
-    for (subset, name), batch in zip(shown, loader, strict=True):
-        yield subset, name, batch
-
-
-def _picture(session: Session, image: torch.Tensor, cut: tuple[slice | int, ...]) -> np.ndarray:
-    """Turn the first image of a batch, or a slice of it, into intensities in [0, 1]."""
-    span = session.build("audit#intensity_range")
-    picture = image[0].as_subclass(torch.Tensor)[(slice(None), *cut)]
-    low, high = span or (float(picture.min()), max(float(picture.max()), float(picture.min()) + 1e-6))
-    picture = ((picture - low) / (high - low)).clamp(0, 1)
-    scaled: np.ndarray = (picture.movedim(0, -1) if len(picture) == 3 else picture[0]).numpy()
-    return scaled
-
-
-def _foreground_probability(session: Session, network: nn.Module, image: torch.Tensor) -> torch.Tensor:
-    device, activation = session.setting("device"), session.build("audit#activation")
-    with eval_mode(network), torch.no_grad():
-        output = session.build("audit#inferer")(image.to(device), network)
-    logits = torch.as_tensor(output).cpu().as_subclass(torch.Tensor)
-    chance: torch.Tensor = logits.sigmoid().amax(1)[0] if activation == "sigmoid" else 1 - logits.softmax(1)[0, 0]
-    return chance.clamp(0, 1)
-
-
-def _foreground(label: torch.Tensor, activation: str) -> torch.Tensor:
-    """Tell what is of any class: from one mask a label, from class indices, or one-hot with the background first."""
-    label = label.as_subclass(torch.Tensor)
-    if activation == "softmax" and len(label) > 1:
-        label = label[1:]
-    return (label > 0.5).any(dim=0)
-
-
-def _busiest_slice(truth: torch.Tensor) -> tuple[slice | int, ...]:
-    """Choose the slice along the last axis of a volume that holds most foreground; of a picture, everything."""
-    if truth.ndim == 2:
-        return (slice(None), slice(None))
-    return (slice(None), slice(None), int(truth.sum(dim=(0, 1)).argmax()))

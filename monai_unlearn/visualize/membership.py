@@ -1,77 +1,18 @@
-"""What an attacker sees: losses case by case, and how well they give membership away."""
+"""The loss attack: what it sees, and how well it gives membership away."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from monai_unlearn.visualize.loss_panels import SPREAD_FOR_LOG, CaseLosses, check_losses, clear_frame
 from monai_unlearn.visualize.palette import MODEL_COLORS, SUBSET_COLORS, TERM_COLORS
 
-__all__ = ["FEWEST_CASES", "CaseLosses", "draw_attack_curves", "draw_case_losses", "draw_loss_attack"]
+__all__ = ["FEWEST_CASES", "draw_attack_curves", "draw_loss_attack"]
 
-CaseLosses = Mapping[str, tuple[np.ndarray, np.ndarray]]
-"""Losses of the forget and of the unseen cases, by model."""
 FEWEST_CASES = 10
 """With fewer cases on a side, the area under an attack's curve says nothing."""
-
-_SPREAD_FOR_LOG = 30.0
-_MOST_DOTS = 2000
-
-
-def draw_case_losses(losses: CaseLosses, *, models: Sequence[str] = ()) -> Figure:
-    """Draw each network's loss over the teacher's, one dot per case, one panel per network.
-
-    A case on the diagonal is as the teacher left it. Forgetting lifts the forget cases off it, ideally into the cloud
-    of the unseen ones and no further; the oracle's panel shows where retraining puts them.
-
-    Args:
-        losses: per model, the ``teacher`` among them, the losses of the forget cases, shape ``(F,)``, and of the unseen
-            ones, shape ``(U,)``; every model's in the same order.
-        models: which of them get a panel; by default all but the teacher. All panels have the same axes.
-
-    Returns:
-        A figure of square panels, logarithmic where the losses span a factor of 30 or more. Of more than 2000 cases of
-        a subset 2000 are drawn, evenly spread in the order given, and the legend says so.
-
-    Raises:
-        ValueError: if there is no teacher or no other model, a set is empty, holds a value that is not finite, or two
-            models' sets differ in length.
-    """
-    chosen = list(models) or [model for model in losses if model != "teacher"]
-    if "teacher" not in losses or not chosen or not {*chosen} <= {*losses}:
-        raise ValueError(f"give the losses of the teacher and of another model, not of {', '.join(losses) or 'none'}")
-    for place, subset in enumerate(("forget", "unseen")):
-        for model, sets in losses.items():
-            _check_losses(sets[place], f"{model}'s losses on {subset}")
-            if len(sets[place]) != len(losses["teacher"][place]):
-                counts = f"{len(losses['teacher'][place])} losses of the teacher, {len(sets[place])} of the {model}"
-                raise ValueError(f"{subset}: {counts}")
-
-    everything = np.concatenate([part for pair in losses.values() for part in pair])
-    low, high = everything.min(), everything.max()
-    logarithmic = low > 0 and high / low >= _SPREAD_FOR_LOG
-    if logarithmic:
-        low, high = low / 1.15, high * 1.15
-    else:
-        margin = 0.04 * (high - low) or 0.05
-        low, high = low - margin, high + margin
-    figure = Figure(figsize=(4.4 * len(chosen), 4.7), layout="constrained")
-    for axes, model in zip(figure.subplots(1, len(chosen), squeeze=False)[0], chosen, strict=True):
-        if logarithmic:
-            axes.set(xscale="log", yscale="log")
-        axes.plot(
-            [low, high], [low, high], color="#888888", linewidth=1, linestyle="--", label="as the teacher left it"
-        )
-        for place, subset in ((1, "unseen"), (0, "forget")):
-            _draw_dots(axes, subset, losses["teacher"][place], losses[model][place])
-        axes.set(xlim=(low, high), ylim=(low, high), aspect="equal", xlabel="teacher's loss", ylabel=f"{model}'s loss")
-        _plain(axes)
-    legend = figure.axes[0].get_legend_handles_labels()
-    figure.legend(*legend, loc="outside upper center", frameon=False, fontsize=9, ncols=3 if len(chosen) > 1 else 2)
-    return figure
 
 
 def draw_attack_curves(losses: CaseLosses, *, logarithmic: bool = False) -> Figure:
@@ -140,20 +81,13 @@ def _check_models(losses: CaseLosses) -> None:
     if not losses:
         raise ValueError("no model to attack: give at least one")
     for model, (forget, unseen) in losses.items():
-        _check_losses(forget, f"{model}'s losses on forget")
-        _check_losses(unseen, f"{model}'s losses on unseen")
-
-
-def _check_losses(values: np.ndarray, what: str) -> None:
-    if values.ndim != 1 or not len(values):
-        raise ValueError(f"{what} must have shape (cases,) with at least one case, got shape {values.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError(f"{what}: {int((~np.isfinite(values)).sum())} of {len(values)} are not finite")
+        check_losses(forget, f"{model}'s losses on forget")
+        check_losses(unseen, f"{model}'s losses on unseen")
 
 
 def _shared_bins(values: np.ndarray, count: int = 24) -> np.ndarray:
     low, high = float(values.min()), float(values.max())
-    if low > 0 and high / low >= _SPREAD_FOR_LOG:
+    if low > 0 and high / low >= SPREAD_FOR_LOG:
         return np.geomspace(low, high, count + 1)
     return np.linspace(low, high if high > low else low + 1e-3, count + 1)
 
@@ -165,25 +99,7 @@ def _draw_histogram(axes: Axes, model: str, forget: np.ndarray, unseen: np.ndarr
     if not np.isclose(bins[1] - bins[0], bins[-1] - bins[-2]):
         axes.set_xscale("log")
     axes.set(title=model, xlabel="loss")
-    _plain(axes)
-
-
-def _draw_dots(axes: Axes, subset: str, teacher: np.ndarray, model: np.ndarray) -> None:
-    drawn = np.arange(len(teacher))
-    if len(drawn) > _MOST_DOTS:  # a page with tens of thousands of marks opens slowly
-        drawn = np.linspace(0, len(teacher) - 1, _MOST_DOTS).round().astype(int)
-    count = str(len(teacher)) if len(drawn) == len(teacher) else f"{len(drawn)} of {len(teacher)}"
-    axes.plot(
-        teacher[drawn],
-        model[drawn],
-        linestyle="none",
-        markersize=5,
-        alpha=0.65,
-        color=SUBSET_COLORS[subset],
-        marker="o" if subset == "forget" else "s",
-        markeredgewidth=0,
-        label=f"{subset} ({count})",
-    )
+    clear_frame(axes)
 
 
 def _draw_curves(axes: Axes, losses: CaseLosses) -> None:
@@ -202,7 +118,7 @@ def _draw_curves(axes: Axes, losses: CaseLosses) -> None:
             label=f"{model} {area:.3f}" if enough else model,
         )
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="unseen called member", ylabel="forget called member")
-    _plain(axes)
+    clear_frame(axes)
 
 
 def _start_at(axes: Axes, smallest: float) -> None:
@@ -217,8 +133,3 @@ def _roc_points(forget: np.ndarray, unseen: np.ndarray) -> tuple[np.ndarray, np.
     true_rate = np.searchsorted(np.sort(forget), thresholds, side="right") / len(forget)
     false_rate = np.searchsorted(np.sort(unseen), thresholds, side="right") / len(unseen)
     return np.concatenate([[0.0], false_rate]), np.concatenate([[0.0], true_rate])
-
-
-def _plain(axes: Axes) -> None:
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from monai_unlearn.files import write_whole
 from monai_unlearn.visualize.classified import ClassifiedCase
 from monai_unlearn.visualize.comparison import ComparisonRow
-from monai_unlearn.visualize.membership import CaseLosses
+from monai_unlearn.visualize.loss_panels import CaseLosses
 from monai_unlearn.visualize.report_cases import show_cases
 from monai_unlearn.visualize.report_charts import attack_charts, case_charts, class_chart, history_chart
 from monai_unlearn.visualize.report_tables import SUBSETS, by_model, class_tables, first_score, score_table

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from monai_unlearn.visualize.case_losses import draw_case_losses
 from monai_unlearn.visualize.class_bars import draw_class_bars
 from monai_unlearn.visualize.curves import draw_loss_curves
 from monai_unlearn.visualize.inline_svg import inline_svg
-from monai_unlearn.visualize.membership import FEWEST_CASES, CaseLosses, draw_attack_curves, draw_case_losses
+from monai_unlearn.visualize.loss_panels import CaseLosses
+from monai_unlearn.visualize.membership import FEWEST_CASES, draw_attack_curves
 from monai_unlearn.visualize.report_tables import by_model
 
 __all__ = ["attack_charts", "case_charts", "class_chart", "history_chart"]
