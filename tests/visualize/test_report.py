@@ -28,6 +28,11 @@ from tests.visualize.report_material import (
 BANNER = "SYNTHETIC phantom images: these figures say nothing about patients"
 
 
+@pytest.fixture(scope="module")
+def attacked():
+    return read(losses=make_losses())
+
+
 def verdict_with(**changes):
     return audit_with(verdict=AUDIT["verdict"] | changes)
 
@@ -155,10 +160,9 @@ def test_an_interval_stands_only_beside_the_mean_that_it_belongs_to():
     assert ["student", "0.832", "0.882", "0.168", "160"] in rows
 
 
-def test_the_attack_has_a_table_and_curves():
-    reader = read(losses=make_losses())
-    assert ["student", "0.571", "0.012"] in reader.rows
-    labels = reader.attributes("aria-label")
+def test_the_attack_has_a_table_and_curves(attacked):
+    assert ["student", "0.571", "0.012"] in attacked.rows
+    labels = attacked.attributes("aria-label")
     assert len([label for label in labels if label.startswith("ROC curves of the loss attack")]) == 2
 
 
@@ -173,8 +177,8 @@ def test_with_fewer_than_ten_cases_the_reason_stands_in_place_of_the_curves():
     assert any("Scatter: the loss of the student" in label for label in reader.attributes("aria-label"))
 
 
-def test_every_network_but_the_teacher_has_a_scatter():
-    scatters = [label for label in read(losses=make_losses()).attributes("aria-label") if label.startswith("Scatter")]
+def test_every_network_but_the_teacher_has_a_scatter(attacked):
+    scatters = [label for label in attacked.attributes("aria-label") if label.startswith("Scatter")]
     assert [label.split()[5] for label in scatters] == ["student", "oracle"]
 
 

@@ -171,7 +171,7 @@ def test_what_comes_from_outside_is_shown_as_text():
 
 def test_many_cases_and_large_noisy_pictures_stay_below_five_megabytes():
     rng = np.random.default_rng(0)
-    size = 400
+    size = 320
     rows = [
         ComparisonRow(
             subset=subset,
