@@ -87,5 +87,7 @@ def _bound(check: Mapping[str, Any], grade: str | None) -> str:
     if bound < 0:
         return f"at least {score(bound)}"
     if " against the " in name or (name.startswith("recovery") and grade == "permanent"):
+        if check["holds"] and abs(check["value"]) > bound:  # judged by its interval, not by the value alone
+            return f"not surely beyond ±{score(bound)}"
         return f"within ±{score(bound)}"
     return f"at most {score(bound)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 __all__ = ["detail", "duration", "interval", "plain_words", "quantity", "score"]
@@ -50,6 +51,7 @@ def quantity(value: float | str, name: str) -> str:
 def plain_words(name: str) -> str:
     """``peak_rss_bytes`` → ``Peak memory``; ``erase_seconds`` → ``Erase``; ``linear_cka`` → ``Linear CKA``."""
     words = name.removesuffix("_seconds").removesuffix("_bytes").split("_")
+    words = [re.sub(r"^(\d+)pct$", r"\1 %", word) for word in words]
     said = _KNOWN.get(name) or " ".join(_ACRONYMS.get(word.lower(), word) for word in words)
     return said if words[0].lower() in _ACRONYMS else said[:1].upper() + said[1:]
 

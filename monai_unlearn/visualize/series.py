@@ -40,6 +40,8 @@ def draw_series(series: Mapping[str, Sequence[float]], *, axis: str, taught: flo
     steps, label, names = _read_axis(axis, lengths.pop())
     figure = Figure(figsize=(4.4, 3.3), layout="constrained")
     axes = figure.subplots()
+    if label == "false-positive rate":
+        axes.plot([0, 1], [0, 1], color="#888888", linewidth=1, linestyle="--", label="a coin toss")
     if taught is not None:
         axes.axhline(taught, color=MODEL_COLORS["teacher"], linestyle="--", linewidth=1.2, label="teacher")
     spare = iter([*TERM_COLORS] * (1 + len(series) // len(TERM_COLORS)))

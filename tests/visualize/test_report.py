@@ -98,6 +98,8 @@ def test_a_check_has_its_interval_below_and_stands_for_both_sides():
     check = {"name": "AUC of the loss attack against the oracle", "value": -0.05, "bound": 0.03, "holds": False}
     rows = read(verdict_with(checks=[{**check, "interval": [-0.07, -0.02]}])).rows
     assert [check["name"], "−0.050−0.070 to −0.020", "within ±0.030", "no"] in rows
+    rows = read(verdict_with(checks=[{**check, "holds": True, "interval": [-0.1, 0.0]}])).rows
+    assert [check["name"], "−0.050−0.100 to 0.000", "not surely beyond ±0.030", "yes"] in rows
 
 
 @pytest.mark.parametrize(
@@ -204,6 +206,11 @@ def test_every_test_is_told_by_tier_whatever_it_is_called():
         "Further figures Parts 1, 2.500 A b",
     ):
         assert part in tests
+
+
+def test_names_of_figures_are_put_in_plain_words():
+    audit = audit_with(tests={"mia_nn": {"tier": 0, "seconds": 1.0, "figures": {"tpr_at_1pct_fpr": figure(1.0)}}})
+    assert "MIA NN 1.0 s TPR at 1 % FPR It was found" in read(audit).words
 
 
 def test_a_tier_that_has_no_name_yet_is_told_by_its_number():

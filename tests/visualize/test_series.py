@@ -22,7 +22,8 @@ def test_stages_are_counted_from_one():
 
 def test_a_rate_runs_from_zero_to_one():
     axes = draw_series({"student": [0.0, 0.4, 1.0]}, axis="false-positive rate, 0 to 1 in 3 steps").axes[0]
-    assert axes.lines[0].get_xdata().tolist() == [0, 0.5, 1]
+    assert axes.lines[1].get_xdata().tolist() == [0, 0.5, 1]
+    assert axes.lines[0].get_xydata().tolist() == [[0, 0], [1, 1]], "the diagonal"
     assert axes.get_xlabel() == "false-positive rate"
 
 
