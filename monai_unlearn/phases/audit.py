@@ -28,7 +28,7 @@ from monai_unlearn.networks import has_adapters, load_weights
 from monai_unlearn.phases.audit_content import assemble, grade_of
 from monai_unlearn.phases.certify import certify
 from monai_unlearn.phases.erase import load_student, plan_restore, state_files
-from monai_unlearn.phases.figures import FIGURES, audit_loader, draw_figures, shown_subsets
+from monai_unlearn.phases.figures import FIGURES, audit_loader, draw_figures, gather_material, shown_subsets
 from monai_unlearn.phases.session import Plan, Session
 from monai_unlearn.phases.shadows import check_shadows, train_shadows
 from monai_unlearn.phases.teach import retrain_oracle
@@ -113,10 +113,11 @@ def _measure(session: Session, oracle_path: Path | None) -> dict[str, Any]:
     content["cost"]["audit_seconds"] = time.perf_counter() - start
     session.folder.write_json("audit.json", content)
     session.folder.discard(FIGURES)  # of an earlier audit, which may have shown images that are not wanted now
-    figures = draw_figures(session, models, scores, ids)
-    write_report(session.folder / "report.html", content, figures, title=f"Unlearning report: {content['bundle']}")
+    material = gather_material(session, models, scores, ids)
+    draw_figures(session, material, scores, ids)
+    write_report(session.folder / "report.html", content, title=f"Unlearning report: {content['bundle']}", **material)
     track_figures(session, content)
-    return {"images": list(shown_subsets(session)) if "comparison" in figures else []}
+    return {"images": list(shown_subsets(session)) if material["cases"] else []}
 
 
 def _student(session: Session, teacher: nn.Module) -> nn.Module:

@@ -25,7 +25,7 @@ def format_summary(audit: dict[str, Any]) -> str:
     counts, synthetic = audit["data"], " (SYNTHETIC PHANTOM IMAGES)" if audit["data"]["synthetic"] else ""
     names = [name for name in (*SUBSETS, "forgotten_before") if counts.get(name)]
     measure = "iou" if "iou" in audit["models"]["teacher"]["forget"] else "accuracy"
-    header = [f"{audit['bundle']}: {audit['settings']['erasure']}, {audit['grade']}{synthetic}", ""]
+    header = [f"{audit['bundle']}: {audit['settings']['erasure']}, {audit['grade']}{synthetic}", *_verdict(audit), ""]
     columns = [f"{name} ({counts[name]})" for name in names]
     widths = [max(17, len(column)) for column in columns]
     headings = [f"{column:>{width}}" for column, width in zip(columns, widths, strict=True)]
@@ -36,6 +36,7 @@ def format_summary(audit: dict[str, Any]) -> str:
             auc = audit["membership"][model]["auc"]
             cells = [f"{figures[name][measure]:>{width}.3f}" for name, width in zip(names, widths, strict=True)]
             lines.append("  ".join([f"{model:<12}", *cells, f"{'–' if auc is None else format(auc, '.3f'):>12}"]))
+    lines += _recovery(audit)
     lines += _of_classes(audit)
     cost = audit["cost"]
     spent = {
@@ -45,6 +46,31 @@ def format_summary(audit: dict[str, Any]) -> str:
     }
     seconds = ", ".join(f"{phase} {value:.0f} s" for phase, value in spent.items() if value is not None)
     return "\n".join(["", *header, *lines, "", f"  {seconds}", ""])
+
+
+def _verdict(audit: dict[str, Any]) -> list[str]:
+    """Say the verdict in one line: what came of it, how sure that is, and whether it is hidden only."""
+    verdict = audit.get("verdict")
+    if not verdict:
+        return []
+    said = [verdict["outcome"], "conclusive" if verdict["conclusive"] else "not conclusive: too few cases"]
+    said.append(
+        {None: "not tested whether it is hidden", True: "HIDDEN, not erased"}.get(verdict["hidden"], "not hidden")
+    )
+    if verdict["utility_kept"] is False:
+        said.append("WORSE on what it was to keep")
+    return [f"verdict: {', '.join(said)} (against the {verdict['against']})"]
+
+
+def _recovery(audit: dict[str, Any]) -> list[str]:
+    """Say how much of what was forgotten comes back when the network is trained on with the retain cases."""
+    found = {model: part for model, part in (audit.get("relearning") or {}).items() if part}
+    told = []
+    for model in ("student", "oracle"):
+        if model in found:
+            before, after, share = (found[model][name] for name in ("before", "after", "recovery"))
+            told.append(f"{model} {_figure(share).strip()} ({before:.3f} to {after:.3f})")
+    return ["", f"  recovery after training on with retain: {', '.join(told)}"] if told else []
 
 
 def _of_classes(audit: dict[str, Any]) -> list[str]:

@@ -50,7 +50,7 @@ def draw_class_bars(
         _draw_panel(axes, {model: by_subset[subset] for model, by_subset in f1.items()})
         axes.set_title(subset, loc="left")
         axes.set_ylabel(measure)
-    panels[-1].set_xticks(range(len(class_names)), list(class_names))
+    panels[-1].set_xticks(range(len(class_names)), [name.replace("$", r"\$") for name in class_names])  # no formulas
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), frameon=False, fontsize="small")
     return figure

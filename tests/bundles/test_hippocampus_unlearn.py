@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,14 @@ def test_the_audit_holds_both_parts_of_every_subset_of_every_model(finished: Pat
             assert figures["n"] == audit["data"][subset]
             assert len(figures["dice_per_class"]) == 2
             assert figures["dice"] == pytest.approx(np.mean(figures["dice_per_class"]))
+
+
+def test_the_report_shows_a_slice_of_volumes(finished: Path) -> None:
+    page = (finished / "report.html").read_text()
+    assert len(re.findall(r'aria-label="Case [0-9a-f]{8}, (?:retain|forget): how much', page)) >= 4
+    assert {(int(width), int(height)) for width, height in re.findall(r'width="(\d+)" height="(\d+)"', page)} == {
+        (20, 16)
+    }
 
 
 def test_no_written_text_names_a_patient(finished: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,14 @@ def test_the_audit_holds_accuracy_and_f1_of_every_subset_of_every_model(finished
             assert 0 <= figures["accuracy"] <= 1
             present = [value for value in figures["f1_per_class"] if value is not None]
             assert figures["f1_macro"] == pytest.approx(sum(present) / len(present))
+
+
+def test_the_report_shows_cases_with_the_probability_of_every_class(finished: Path) -> None:
+    page = (finished / "report.html").read_text()
+    shown = re.findall(r'alt="Image of case [0-9a-f]{8}, (\w+), truly (\w+)"', page)
+    assert [subset for subset, _ in shown] == ["retain"] * 3 + ["forget"] * 3
+    assert {label for _, label in shown} <= set(LESION_CLASSES)
+    assert page.count("(true)") == 6
 
 
 def test_no_written_text_names_a_case_or_a_lesion(finished: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,13 @@ def test_the_audit_holds_every_subset_of_every_model(finished: Path) -> None:
     assert "needs 10" in audit["membership"]["student"]["reason"]
     assert audit["cost"]["trainable_parameters"] < audit["cost"]["total_parameters"]
     assert all(audit["cost"][f"{name}_seconds"] > 0 for name in ("teach", "retrain", "erase", "restore", "audit"))
+
+
+def test_the_report_wipes_between_teacher_and_student_on_three_cases_of_each_subset(finished: Path) -> None:
+    page = (finished / "report.html").read_text()
+    sliders = re.findall(r'aria-label="Case ([0-9a-f]{8}), (\w+): how much', page)
+    assert [subset for _, subset in sliders] == ["retain"] * 3 + ["forget"] * 3
+    assert len({name for name, _ in sliders}) == 6
 
 
 def test_no_written_text_names_a_case(finished: Path) -> None:

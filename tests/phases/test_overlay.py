@@ -196,6 +196,9 @@ def test_a_built_wheel_carries_the_bundles_and_finds_them(tmp_path: Path) -> Non
     bundles = installed / "monai_unlearn" / "bundles"
     for path in (ROOT / "bundles").rglob("*.json"):
         assert (bundles / path.relative_to(ROOT / "bundles")).read_bytes() == path.read_bytes()
+    templates = Path("monai_unlearn/visualize/templates")
+    for path in (ROOT / templates).iterdir():
+        assert (installed / templates / path.name).read_bytes() == path.read_bytes()
     where = "from monai_unlearn.phases.survey import overlay_path; print(overlay_path())"
     printed = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(installed)!r}); {where}"],

@@ -71,6 +71,45 @@ def test_what_was_done_is_said(audit):
     assert "SYNTHETIC" not in text
 
 
+VERDICT = {"outcome": "forgotten", "conclusive": True, "hidden": True, "utility_kept": True, "against": "oracle"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "verdict: forgotten, conclusive, HIDDEN, not erased (against the oracle)"),
+        ({"hidden": False}, "verdict: forgotten, conclusive, not hidden (against the oracle)"),
+        (
+            {"hidden": None, "conclusive": False, "against": "reference cases"},
+            "verdict: forgotten, not conclusive: too few cases, not tested whether it is hidden (against the reference "
+            "cases)",
+        ),
+        (
+            {"outcome": "over-forgotten", "hidden": False, "utility_kept": False},
+            "verdict: over-forgotten, conclusive, not hidden, WORSE on what it was to keep (against the oracle)",
+        ),
+    ],
+)
+def test_the_verdict_stands_on_top_in_one_line(audit, changes, said):
+    audit["verdict"] = VERDICT | changes
+    lines = format_summary(audit).splitlines()
+    assert lines.index(said) == 2
+    assert lines.index(said) < next(place for place, line in enumerate(lines) if line.startswith("mean iou"))
+
+
+def test_what_comes_back_is_told(audit):
+    audit["relearning"] = {"student": {"before": 0.843, "after": 0.865, "recovery": 0.341}, "oracle": None}
+    assert "  recovery after training on with retain: student 0.341 (0.843 to 0.865)\n" in format_summary(audit)
+    audit["relearning"]["oracle"] = {"before": 0.837, "after": 0.835, "recovery": None}
+    assert "(0.843 to 0.865), oracle – (0.837 to 0.835)\n" in format_summary(audit)
+
+
+def test_without_relearning_there_is_no_line_of_it(audit):
+    for absent in (None, {"student": None, "oracle": None}):
+        audit["relearning"] = absent
+        assert "recovery" not in format_summary(audit)
+
+
 def test_phantoms_are_called_by_their_name(audit):
     audit["data"]["synthetic"] = True
     assert "SYNTHETIC PHANTOM IMAGES" in format_summary(audit)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from monai_unlearn.visualize import draw_case_losses, draw_loss_attack
+from monai_unlearn.visualize import draw_attack_curves, draw_loss_attack
 
 
 def draw_losses(seed=0, forget=30, unseen=20):
@@ -14,41 +14,24 @@ def curve_of(figure, model):
     return next(line for line in figure.axes[-1].lines if line.get_label().startswith(model))
 
 
-def test_each_case_is_one_dot_at_its_two_losses():
-    forget_teacher, unseen_teacher = draw_losses(0)
-    forget_student, unseen_student = draw_losses(1)
-    axes = draw_case_losses(
-        forget_teacher=forget_teacher,
-        forget_student=forget_student,
-        unseen_teacher=unseen_teacher,
-        unseen_student=unseen_student,
-    ).axes[0]
-    dots = {collection.get_label(): collection.get_offsets() for collection in axes.collections}
-    np.testing.assert_array_equal(dots["forget (30)"], np.stack([forget_teacher, forget_student], axis=1))
-    np.testing.assert_array_equal(dots["unseen (20)"], np.stack([unseen_teacher, unseen_student], axis=1))
+def test_the_curves_alone_have_the_diagonal_and_the_line_of_one_percent():
+    axes = draw_attack_curves({"teacher": draw_losses(0), "student": draw_losses(1)}).axes[0]
+    lines = {line.get_label().split(" 0.")[0]: line.get_xydata() for line in axes.lines}
+    assert set(lines) == {"a coin toss", "teacher", "student", "1 % false alarms"}
+    assert set(lines["1 % false alarms"][:, 0]) == {0.01}
 
 
-def test_every_dot_lies_within_the_panel_and_both_axes_are_alike():
-    losses = np.array([0.001, 0.5, 2.0])
-    axes = draw_case_losses(
-        forget_teacher=losses, forget_student=losses, unseen_teacher=losses, unseen_student=losses
-    ).axes[0]
-    assert axes.get_xlim() == axes.get_ylim()
-    assert axes.get_xlim()[0] < 0.001 < 2.0 < axes.get_xlim()[1]
-    assert axes.get_xscale() == axes.get_yscale() == "log"
+def test_on_logarithmic_axes_no_line_leaves_the_panel():
+    axes = draw_attack_curves({"teacher": draw_losses(0), "student": draw_losses(1)}, logarithmic=True).axes[0]
+    lowest = axes.get_xlim()[0]
+    assert 0 < lowest < 0.01
+    for line in axes.lines[:-1]:
+        assert line.get_xydata().min() >= lowest
 
 
-def test_identical_losses_are_drawn_too():
-    same = np.full(3, 0.2)
-    axes = draw_case_losses(forget_teacher=same, forget_student=same, unseen_teacher=same, unseen_student=same).axes[0]
-    assert axes.get_xlim()[0] < 0.2 < axes.get_xlim()[1]
-
-
-def test_the_two_models_must_have_the_same_cases():
-    with pytest.raises(ValueError, match="forget: 3 losses of the teacher, 2 of the student"):
-        draw_case_losses(
-            forget_teacher=np.ones(3), forget_student=np.ones(2), unseen_teacher=np.ones(2), unseen_student=np.ones(2)
-        )
+def test_fewer_than_ten_cases_have_no_area():
+    axes = draw_attack_curves({"teacher": draw_losses(forget=9)}).axes[0]
+    assert "teacher" in [line.get_label() for line in axes.lines]
 
 
 def test_each_model_has_a_histogram_and_all_a_curve_in_one_panel():
@@ -75,7 +58,7 @@ def test_curve_and_area_are_those_of_scikit_learn(seed):
 
 
 def test_a_model_that_fails_on_the_forget_cases_lies_below_the_diagonal():
-    figure = draw_loss_attack({"student": (np.array([5.0, 6.0]), np.array([0.1, 0.2, 0.3]))})
+    figure = draw_loss_attack({"student": (np.linspace(5, 6, 10), np.linspace(0.1, 0.3, 10))})
     assert curve_of(figure, "student").get_label() == "student 0.000"
 
 
