@@ -36,8 +36,8 @@ class UnlearningTrainer(SupervisedTrainer):
     in ``engine.state.metrics``.
 
     The teacher is the student with its adapters off. Where the student has none (scope ``weights``), give ``teacher``.
-    Normalisation statistics stay frozen unless ``moving_statistics`` is set. Everything else, such as handlers, automatic
-    mixed precision, gradient accumulation and metrics, is MONAI's.
+    Normalisation statistics stay frozen unless ``moving_statistics`` is set. Everything else, such as handlers,
+    automatic mixed precision, gradient accumulation and metrics, is MONAI's.
 
     While ``settling`` is set, by :class:`monai_unlearn.handlers.ErasureCycles`, the forget cases are taken out of each
     batch and of the retention terms only those named in ``settle`` act: plain fine-tuning on retain.
@@ -100,7 +100,7 @@ class UnlearningTrainer(SupervisedTrainer):
             )
         self._adapted = has_adapters(network)
         if moving_statistics and self._adapted:
-            raise ValueError("'moving_statistics' would change the teacher: adapters off, its statistics are the student's")
+            raise ValueError("'moving_statistics' would move the teacher's, too: adapters off is the teacher")
         if teacher is None and not self._adapted and any(term.uses_teacher for term in terms.values()):
             needy = sorted(name for name, term in terms.items() if term.uses_teacher)
             raise ValueError(
@@ -251,7 +251,7 @@ def _cases_of(batch: dict[str, Any], kept: torch.Tensor) -> dict[str, Any]:
     rows = kept.nonzero().flatten().tolist()
     if not rows:
         raise ValueError(
-            "a batch has no case to settle on: settling needs batches with retain cases in them, the sampler's mode 'joint'"
+            "a batch has no case to settle on: settling needs retain cases in every batch, the sampler's mode 'joint'"
         )
     chosen: dict[str, Any] = {}
     for key, value in batch.items():

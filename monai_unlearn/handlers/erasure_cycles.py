@@ -11,8 +11,8 @@ import torch.distributed as dist
 from ignite.engine import Engine, Events
 
 from monai_unlearn.handlers.cycle_steps import next_steps
-from monai_unlearn.handlers.stop_at_target import CompareCases, describe, note_figures
-from monai_unlearn.metrics import TwoSamples, compare_samples
+from monai_unlearn.handlers.stop_at_target import CompareCases, describe, look_at_cases, note_figures
+from monai_unlearn.metrics import TwoSamples
 
 __all__ = ["ErasureCycles"]
 
@@ -35,7 +35,8 @@ class ErasureCycles:
     the network. What comes back when the network trains on comes back there. Only then the forget cases are compared
     with their target. If they do better by more than ``tolerance``, another cycle erases on, with as many steps as the
     cycles before predict; if they do worse, the settled state before is taken up again and fewer steps are tried; else
-    the run ends. The learning rate falls as a cosine in the settling half, from the optimizer's to ``settle_end`` of it.
+    the run ends. The learning rate falls as a cosine in the settling half, from the optimizer's to ``settle_end`` of
+    it.
 
     In ``engine.state.metrics`` after each settling: ``settled_forget_loss``, ``settled_target_loss``,
     ``settled_forget_score``, ``settled_target_score``, ``cycle`` and ``erase_steps``.
@@ -189,7 +190,7 @@ class ErasureCycles:
         engine.optimizer.state.clear()  # as whoever trains on would: what momentum remembers must not count
 
     def _look(self, engine: Engine) -> _Settled:
-        found = compare_samples(**self.compare(engine), alpha=self.alpha, seed=self.seed)
+        found = look_at_cases(engine, self.compare, alpha=self.alpha, seed=self.seed)
         state = {name: value.detach().cpu().clone() for name, value in engine.network.state_dict().items()}
         return _Settled(found=found, state=state)
 

@@ -67,7 +67,7 @@ class StopAtTarget:
 
     def __call__(self, engine: Engine) -> None:
         """Look, and end the run if the target is met or was passed."""
-        found = compare_samples(**self.compare(engine), alpha=self.alpha, seed=self.seed)
+        found = look_at_cases(engine, self.compare, alpha=self.alpha, seed=self.seed)
         note_figures(engine, found, "")
         if found.p_value is not None:
             engine.state.metrics["target_p"] = found.p_value
@@ -80,8 +80,8 @@ class StopAtTarget:
         words = describe(found)
         if past:
             logger.warning(
-                f"OVER-FORGETTING: after epoch {engine.state.epoch} the forget cases do worse than their target: {words}. "
-                "An attacker knows them by that. Use fewer epochs, a smaller learning rate, or look at every epoch"
+                f"OVER-FORGETTING: after epoch {engine.state.epoch} the forget cases do worse than their target: "
+                f"{words}. An attacker knows them by that. Use fewer epochs or a smaller learning rate"
             )
         else:
             logger.info(f"the target is met after epoch {engine.state.epoch}: {words}")
@@ -91,9 +91,22 @@ class StopAtTarget:
         """Warn if the epochs were over before the target was met."""
         if not self.met:
             logger.warning(
-                f"THE TARGET WAS NOT MET in {engine.state.epoch} epochs: the forget cases are still told apart from it; "
-                "use more epochs (erase#trainer#max_epochs) or a larger weight of the erasure"
+                f"THE TARGET WAS NOT MET in {engine.state.epoch} epochs: the forget cases are still told apart "
+                "from it; use more epochs (erase#trainer#max_epochs) or a larger weight of the erasure"
             )
+
+
+def look_at_cases(engine: Engine, compare: CompareCases, *, alpha: float, seed: int) -> TwoSamples:
+    """Measure forget cases and target, and compare them."""
+    figures = compare(engine)
+    return compare_samples(
+        losses=figures["losses"],
+        other_losses=figures["other_losses"],
+        scores=figures["scores"],
+        other_scores=figures["other_scores"],
+        alpha=alpha,
+        seed=seed,
+    )
 
 
 def note_figures(engine: Engine, found: TwoSamples, prefix: str) -> None:

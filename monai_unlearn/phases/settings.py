@@ -74,8 +74,8 @@ def check_values(parser: ConfigParser) -> None:
             parser[key] = check(key, parser[key])
     if parser.get("erasure") == "cycle" and parser.get("scope") == "adapters":
         raise ValueError(
-            "the erasure 'cycle' erases from all weights, and 'scope' is 'adapters', beside which the teacher's weights "
-            "would stay as they are; add --scope weights"
+            "the erasure 'cycle' erases from all weights, and 'scope' is 'adapters', which leaves the teacher's "
+            "weights as they are; add --scope weights"
         )
 
 

@@ -144,7 +144,9 @@ def test_forget_cases_that_do_worse_than_their_target_already_are_refused():
 
 
 def test_epochs_that_hold_no_cycle_are_refused():
-    with pytest.raises(ValueError, match="one cycle takes 6 steps and the erase phase has 4; give it at least 2 epochs"):
+    with pytest.raises(
+        ValueError, match="one cycle takes 6 steps and the erase phase has 4; give it at least 2 epochs"
+    ):
         run(Memory(per_step=0.1), epochs=1)
 
 
@@ -183,7 +185,9 @@ def unlearn(**arguments: Any) -> tuple[nn.Module, list[tuple[bool, int]]]:
         erasure={"depth": Depth()},
         optimizer=torch.optim.SGD(erase_parameters(student), lr=0.01),
         max_epochs=6,
-        train_handlers=[ErasureCycles(compare=comparison, erase_epochs=1, settle_epochs=1, max_cycles=2, tolerance=1e-6)],
+        train_handlers=[
+            ErasureCycles(compare=comparison, erase_epochs=1, settle_epochs=1, max_cycles=2, tolerance=1e-6)
+        ],
         **arguments,
     )
 
