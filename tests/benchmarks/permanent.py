@@ -149,7 +149,7 @@ def figures(audit: dict[str, Any], model: str) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> str:
     lines = [
-        "| bundle | seed | | forget IoU | retain IoU | unseen IoU | attack AUC | R | few-shot gain | s | of retraining |",
+        "| bundle | seed | | forget IoU | retain IoU | unseen IoU | attack AUC | R | few-shot | s | of retraining |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for key, rows in sorted(found.items()):
