@@ -1,6 +1,7 @@
 """Teacher–student engines."""
 
 from monai_unlearn.engines.calibration import CalibrationTargets
+from monai_unlearn.engines.case_comparison import CaseComparison, CaseScore
 from monai_unlearn.engines.inference import CaseBatch, predict_cases
 from monai_unlearn.engines.student import SCOPES, erase_parameters, make_student, restore_parameters
 from monai_unlearn.engines.unlearning_trainer import UnlearningTrainer
@@ -12,6 +13,8 @@ __all__ = [
     "SCOPES",
     "CalibrationTargets",
     "CaseBatch",
+    "CaseComparison",
+    "CaseScore",
     "MirrorView",
     "ShiftView",
     "UnlearningTrainer",

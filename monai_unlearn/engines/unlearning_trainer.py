@@ -36,8 +36,11 @@ class UnlearningTrainer(SupervisedTrainer):
     in ``engine.state.metrics``.
 
     The teacher is the student with its adapters off. Where the student has none (scope ``weights``), give ``teacher``.
-    Normalisation statistics stay frozen. Everything else, such as handlers, automatic mixed precision, gradient
-    accumulation and metrics, is MONAI's.
+    Normalisation statistics stay frozen unless ``moving_statistics`` is set. Everything else, such as handlers,
+    automatic mixed precision, gradient accumulation and metrics, is MONAI's.
+
+    While ``settling`` is set, by :class:`monai_unlearn.handlers.ErasureCycles`, the forget cases are taken out of each
+    batch and of the retention terms only those named in ``settle`` act: plain fine-tuning on retain.
 
     Args:
         network: the student.
@@ -46,6 +49,8 @@ class UnlearningTrainer(SupervisedTrainer):
         hold: terms for the cases that an earlier request had forgotten, by name.
         locality: terms that hold the student to the teacher on randomly drawn views of the forget cases, by name.
         views: these views.
+        settle: names of the retention terms that act while settling.
+        moving_statistics: whether normalisation statistics move, as in any training; for students without adapters.
         teacher: a network for students without adapters whose terms compare with the teacher; it is frozen and moved to
             the device.
         forget_key: key of the batch that marks the cases to forget.
@@ -68,6 +73,8 @@ class UnlearningTrainer(SupervisedTrainer):
         hold: Mapping[str, UnlearningTerm] | None = None,
         locality: Mapping[str, UnlearningTerm] | None = None,
         views: Sequence[MirrorView] = (),
+        settle: Sequence[str] = ("supervised",),
+        moving_statistics: bool = False,
         teacher: nn.Module | None = None,
         forget_key: str = "forget",
         held_key: str = "held",
@@ -92,16 +99,20 @@ class UnlearningTrainer(SupervisedTrainer):
                 else "give at least one retention or erasure term"
             )
         self._adapted = has_adapters(network)
+        if moving_statistics and self._adapted:
+            raise ValueError("'moving_statistics' would move the teacher's, too: adapters off is the teacher")
         if teacher is None and not self._adapted and any(term.uses_teacher for term in terms.values()):
             needy = sorted(name for name, term in terms.items() if term.uses_teacher)
             raise ValueError(
                 f"the terms {needy} compare with a teacher: inject adapters into the network or give 'teacher'"
             )
         self.case_views: dict[str, MirrorView] = {}
+        self.settle = tuple(settle)
+        self.settling = False
         self.forget_key = forget_key
         self.held_key = held_key
         self.id_key = id_key
-        self._forward = _FrozenNormalisation(inferer or SimpleInferer())
+        self._forward = _FrozenNormalisation(inferer or SimpleInferer(), frozen=not moving_statistics)
         super().__init__(network=network, loss_function=self._unlearning_loss, inferer=self._forward, **arguments)
         self.teacher = None if teacher is None else teacher.to(self.state.device).eval().requires_grad_(False)
         for term in terms.values():
@@ -109,13 +120,25 @@ class UnlearningTrainer(SupervisedTrainer):
         _EpochMeans(tuple(terms)).attach(self)
         self._idle_check = self.add_event_handler(IterationEvents.BACKWARD_COMPLETED, _refuse_idle_parameters)
 
+    def _iteration(self, engine: Engine, batchdata: dict[str, Any]) -> dict[Any, Any]:
+        """Run one step of MONAI's trainer; while settling without the forget cases."""
+        if self.settling:
+            batchdata = engine.state.batch = _cases_of(batchdata, ~torch.as_tensor(batchdata[self.forget_key]).bool())
+        output: dict[Any, Any] = super()._iteration(engine, batchdata)
+        return output
+
     def _unlearning_loss(self, prediction: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         """Combine the terms of one batch; MONAI calls it as its loss function."""
         batch, output = self.state.batch, self.state.output
         forget = torch.as_tensor(batch[self.forget_key], device=prediction.device, dtype=torch.bool)
         ids = [str(name) for name in batch[self.id_key]]
         held = torch.as_tensor(batch.get(self.held_key, torch.zeros(len(ids))), device=forget.device).bool() & ~forget
-        sides = [(self.retention, ~forget & ~held), (self.erasure, forget), (self.hold, held)]
+        for name in (*self.retention, *self.erasure, *self.hold, *self.locality):
+            output[name] = prediction.new_full((), float("nan"))
+        retention = self.retention
+        if self.settling:
+            retention = {name: self.retention[name] for name in self.settle}
+        sides = [(retention, ~forget & ~held), (self.erasure, forget), (self.hold, held)]
         wanted = any(term.uses_teacher for terms, side in sides if bool(side.any()) for term in terms.values())
         taught = self._teacher_logits(output[CommonKeys.IMAGE]) if wanted else None
         groups = []
@@ -131,13 +154,12 @@ class UnlearningTrainer(SupervisedTrainer):
                 else None,
             )
             groups.append((terms, cases))
-        if self.locality:
+        if self.locality and not self.settling:
             groups.append((self.locality, self._mirrored(groups[1][1], output[CommonKeys.IMAGE][forget])))
         weighted = []
         for terms, cases in groups:
             for name, term in terms.items():
                 if not cases.ids:
-                    output[name] = prediction.new_full((), float("nan"))
                     continue
                 mean = term(cases).mean()
                 output[name] = mean.detach()
@@ -188,27 +210,57 @@ class UnlearningTrainer(SupervisedTrainer):
         with self.as_teacher() as network:
             with torch.no_grad(), eval_mode(network):
                 logits: torch.Tensor = self._forward.run(images, network)
-            freeze_normalisation(network)  # eval_mode sets everything back to training
+            self._forward.freeze(network)  # eval_mode sets everything back to training
         return logits
 
 
 class _FrozenNormalisation(Inferer):
-    """Freeze normalisation statistics before each forward pass: the trainer calls ``network.train()`` every time."""
+    """Freeze normalisation statistics before each forward pass: the trainer calls ``network.train()`` every time.
 
-    def __init__(self, inferer: Inferer) -> None:
+    With ``frozen`` off they move; the inferer is then all there is to it.
+    """
+
+    def __init__(self, inferer: Inferer, *, frozen: bool) -> None:
         super().__init__()
         self.inferer = inferer
+        self.frozen = frozen
         self.arguments: tuple[Any, ...] = ()
         self.keywords: dict[str, Any] = {}
 
     def __call__(self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        freeze_normalisation(network)
+        self.freeze(network)
         self.arguments, self.keywords = args, kwargs
         return self.run(inputs, network)
+
+    def freeze(self, network: nn.Module) -> None:
+        """Freeze the statistics, unless they are to move."""
+        if self.frozen:
+            freeze_normalisation(network)
 
     def run(self, inputs: torch.Tensor, network: nn.Module) -> Any:
         """Run another network with the arguments of the last call: the teacher sees what the student saw."""
         return self.inferer(inputs, network, *self.arguments, **self.keywords)
+
+
+def _cases_of(batch: dict[str, Any], kept: torch.Tensor) -> dict[str, Any]:
+    """Take some cases out of a collated batch.
+
+    Raises:
+        ValueError: if none is left.
+    """
+    rows = kept.nonzero().flatten().tolist()
+    if not rows:
+        raise ValueError(
+            "a batch has no case to settle on: settling needs retain cases in every batch, the sampler's mode 'joint'"
+        )
+    chosen: dict[str, Any] = {}
+    for key, value in batch.items():
+        whole = isinstance(value, (torch.Tensor, list, tuple)) and len(value) == len(kept)
+        if isinstance(value, torch.Tensor) and whole:
+            chosen[key] = value.as_subclass(torch.Tensor)[rows]
+        else:
+            chosen[key] = [value[row] for row in rows] if whole else value
+    return chosen
 
 
 class _EpochMeans:

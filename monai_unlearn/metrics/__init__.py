@@ -1,5 +1,6 @@
 """Figures per case: overlap with the truth, confidence, membership, drift; and tests of what they say together."""
 
+from monai_unlearn.metrics.case_score import case_score
 from monai_unlearn.metrics.classification import (
     class_accuracy,
     class_confusion,
@@ -24,22 +25,27 @@ from monai_unlearn.metrics.membership import membership_auc, tpr_at_fpr, tpr_cur
 from monai_unlearn.metrics.overlap import CaseOverlapMetric, case_overlap
 from monai_unlearn.metrics.relative_membership import relative_membership
 from monai_unlearn.metrics.resampling import auc_interval, mean_interval
+from monai_unlearn.metrics.two_samples import TwoSamples, compare_samples, difference_interval
 
 __all__ = [
     "CaseOverlapMetric",
     "Equivalence",
     "LikelihoodRatio",
     "PooledCalibrationError",
+    "TwoSamples",
     "auc_interval",
     "best_threshold",
     "case_confidence",
     "case_kl_divergence",
     "case_overlap",
+    "case_score",
     "case_total_variation",
     "class_accuracy",
     "class_confusion",
     "class_f1",
     "class_recall",
+    "compare_samples",
+    "difference_interval",
     "epsilon_lower_bound",
     "forgetting_epsilon",
     "forgetting_quality",

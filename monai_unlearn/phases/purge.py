@@ -127,12 +127,7 @@ def _rewrite_report(folder: RunFolder) -> None:
         (folder / "report.html").unlink(missing_ok=True)
         return
     content = json.loads((folder / "audit.json").read_bytes())
-    figures = {
-        Path(name).stem: folder / name
-        for name in audit["files"]
-        if name.startswith("figures/") and (folder / name).is_file()
-    }
-    write_report(folder / "report.html", content, figures, title=f"Unlearning report: {content['bundle']}")
+    write_report(folder / "report.html", content, title=f"Unlearning report: {content['bundle']}")
     kept = [name for name in audit["files"] if (folder / name).is_file()]
     figures_of = {key: value for key, value in audit.items() if key not in ("fingerprint", "files", "images")}
     folder.record("auditing", fingerprint=audit["fingerprint"], files=kept, images=[], **figures_of)

@@ -109,6 +109,7 @@ class Session:
             self.setting("output_dir"), needed_bytes=BYTES_PER_PARAMETER * self.parameters, writes=is_first()
         )
         self.partition = self.parser.get_parsed_content("partition")
+        self._refuse_cycles_over_classes()
         self._check_inputs(network)
         wait_for_all()
 
@@ -264,6 +265,14 @@ class Session:
     def teacher_digest(self) -> str:
         """SHA-256 of the teacher's checkpoint."""
         return sha256_of(self.teacher_path)
+
+    def _refuse_cycles_over_classes(self) -> None:
+        """Refuse to settle on labels that hold what is to go, or went before."""
+        if self.setting("erasure") == "cycle" and (self.partition.classes or self._classes_before):
+            raise ValueError(
+                "the erasure 'cycle' settles on the labels of the retain cases, which would teach unlearned classes "
+                "again; requests of classes, and teachers that have answered one, go with --erasure calibrate"
+            )
 
     def _check_inputs(self, network: nn.Module) -> None:
         self.folder.refuse_foreign(RESULTS)

@@ -18,7 +18,7 @@ from monai_unlearn.phases.fingerprint import references_in
 
 __all__ = ["ERASURES", "SETTINGS", "check_settings", "check_values", "refuse_unknown_keys"]
 
-ERASURES = ("suppress", "calibrate")
+ERASURES = ("suppress", "calibrate", "cycle")
 NOTHING = ("none", "null", "false", "")
 
 
@@ -72,6 +72,11 @@ def check_values(parser: ConfigParser) -> None:
     for key, check in {**SETTINGS, "erasure": _choice(*parser.get("erase#erasures", ERASURES))}.items():
         if key in parser and not _is_made(parser[key]):
             parser[key] = check(key, parser[key])
+    if parser.get("erasure") == "cycle" and parser.get("scope") == "adapters":
+        raise ValueError(
+            "the erasure 'cycle' erases from all weights, and 'scope' is 'adapters', which leaves the teacher's "
+            "weights as they are; add --scope weights"
+        )
 
 
 def _referred_to(config: dict[str, Any]) -> set[str]:

@@ -245,3 +245,10 @@ def test_every_property_that_monai_asks_of_a_training_bundle_is_there(images: Pa
     )
     made.initialize()
     assert made.check_properties() == []
+
+
+def test_a_class_request_and_cycles_do_not_go_together(images: Path, tmp_path: Path) -> None:
+    request = {"classes": ["bkl"], "reason": "wrong labels"}
+    settings = settings_for(images, tmp_path / "out") | {"request": request, "scope": "weights", "erasure": "cycle"}
+    with pytest.raises(SystemExit, match="would teach unlearned classes again"):
+        run("erasing", **settings)

@@ -455,3 +455,59 @@ def test_a_forget_case_without_a_chosen_view_is_named():
     trainer = trainer_of(adapted_student(), cases(4, forget=1), erasure={"view": ViewRecorder()})
     with pytest.raises(ValueError, match="no view was chosen for the case 'case_0': add CalibrationTargets"):
         trainer.run()
+
+
+def settling_trainer(**arguments) -> tuple[UnlearningTrainer, list[dict]]:
+    """A trainer at scope ``weights`` that settles on five retain cases in batches with one forget case each."""
+    items = cases(6, forget=2)
+    student = plain_network().requires_grad_(True)
+    trainer = trainer_of(
+        student,
+        [items[index] for index in (0, 2, 3, 1, 4, 5)],
+        retention={"supervised": SupervisedTerm(loss_function=nn.BCEWithLogitsLoss()), "height": Height()},
+        erasure={"depth": Depth()},
+        optimizer=torch.optim.SGD(student.parameters(), lr=0.1),
+        batch_size=3,
+        **arguments,
+    )
+    trainer.settling = True
+    return trainer, items
+
+
+def test_settling_is_plain_training_on_the_retain_cases():
+    trainer, items = settling_trainer(moving_statistics=True)
+    outputs = outputs_of(trainer)
+    trainer.run()
+    plain = plain_network().requires_grad_(True)
+    optimizer = torch.optim.SGD(plain.parameters(), lr=0.1)
+    for rows in ((2, 3), (4, 5)):
+        plain.train()
+        images, labels = (torch.stack([items[row][key] for row in rows]) for key in ("image", "label"))
+        optimizer.zero_grad()
+        nn.BCEWithLogitsLoss()(plain(images), labels).backward()
+        optimizer.step()
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(trainer.network.state_dict()[name], value)
+    assert all(math.isnan(output[name].item()) for output in outputs for name in ("height", "depth"))
+
+
+def test_settling_holds_what_an_earlier_request_had_forgotten():
+    trainer, _ = settling_trainer(hold={"held": SquaredGap()}, teacher=plain_network())
+    for number, item in enumerate(trainer.data_loader.dataset):
+        item["held"] = number == 2
+    outputs = outputs_of(trainer)
+    trainer.run()
+    assert not math.isnan(outputs[0]["held"].item())
+    assert math.isnan(outputs[1]["held"].item())
+
+
+def test_a_batch_with_nothing_to_settle_on_is_refused():
+    trainer, items = settling_trainer()
+    trainer.data_loader = DataLoader(items[:2], batch_size=2)
+    with pytest.raises(ValueError, match="settling needs retain cases in every batch"):
+        trainer.run()
+
+
+def test_statistics_beside_adapters_cannot_move():
+    with pytest.raises(ValueError, match="adapters off is the teacher"):
+        trainer_of(adapted_student(), cases(4, forget=1), moving_statistics=True)

@@ -186,3 +186,9 @@ def test_a_run_with_monais_tracking_is_not_taken_for_a_misspelt_one(monkeypatch,
     workflow = ConfigWorkflow(**arguments, save_execute_config=False)
     workflow.initialize()
     assert workflow.parser.get_parsed_content("seen") == (None, True, 8)
+
+
+def test_cycles_need_the_scope_weights_and_say_so():
+    with pytest.raises(ValueError, match="as they are; add --scope weights"):
+        normalise_settings(ConfigParser({"scope": "adapters", "erasure": "cycle"}))
+    normalise_settings(ConfigParser({"scope": "weights", "erasure": "cycle"}))
