@@ -151,8 +151,8 @@ def case_curves(
     """
     curve = [config.values(cases.scores[role], measured)]
     attacked = plain_copy(network)
-    # two at least: batch normalisation of a single vector has no variance
-    size = max(2, min(config.fine_tuning.batch_size, len(shown)))
+    # two where the config allows: batch normalisation of a single vector has no variance
+    size = min(config.fine_tuning.batch_size, max(2, len(shown)))
     repeated = [shown[index % len(shown)] for index in range(size * every)]
     fine_tune(
         attacked,
