@@ -12,7 +12,7 @@ from monai_unlearn.audit.membership import MINIMUM_CASES
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig
 from monai_unlearn.metrics import auc_interval, membership_auc
 
-__all__ = ["Distance", "attack_distance", "measure_distance"]
+__all__ = ["Distance", "attack_distance", "mean_difference", "measure_distance"]
 
 Interval = tuple[float, float]
 
@@ -64,7 +64,7 @@ def measure_distance(cases: AuditCases, config: AuditConfig, *, confidence: floa
     if "oracle" in cases.scores or config.classes:
         known = "oracle" in cases.scores
         target = config.values(cases.scores["oracle"], cases.subsets["forget"]) if known else np.zeros(len(student))
-        intervals = [_of_mean(student - target, level) for level in (confidence, 2 * confidence - 1)]
+        intervals = [mean_difference(student - target, level) for level in (confidence, 2 * confidence - 1)]
         against = "oracle" if known else "0"
     else:
         target = config.values(cases.scores["student"], cases.subsets["reference"])
@@ -98,7 +98,8 @@ def attack_distance(cases: AuditCases, config: AuditConfig, *, confidence: float
     )
 
 
-def _of_mean(values: NDArray[np.float64], confidence: float) -> Interval | None:
+def mean_difference(values: NDArray[np.float64], confidence: float) -> Interval | None:
+    """Give the interval of a mean of paired differences by Student's t; ``None`` with fewer than two cases."""
     if len(values) < 2:
         return None
     if np.ptp(values) == 0:  # no spread: the interval is the point

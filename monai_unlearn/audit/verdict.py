@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from monai_unlearn.audit.distance import Distance, attack_distance, measure_distance
+from monai_unlearn.audit.distance import Distance, attack_distance, mean_difference, measure_distance
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig
 from monai_unlearn.audit.verdict_words import verdict_sentences
 
@@ -53,8 +53,9 @@ def judge(cases: AuditCases, config: AuditConfig, margins: Margins, tests: Mappi
     for ``forgotten`` that two one-sided tests at the margin hold (:func:`monai_unlearn.metrics.tost`).
 
     What was to be kept is compared with the teacher, or with the oracle where that is worse: nobody can ask more of a
-    network that has to do without the forget cases. ``hidden`` says that more than ``margins.hidden`` of what was lost
-    comes back after retain-only relearning, and more than comes to the oracle.
+    network that has to do without the forget cases. It is not kept where it fell beyond margin and chance. ``hidden``
+    says that more than ``margins.hidden`` of what was lost comes back after retain-only relearning, and more than comes
+    back to the oracle.
 
     Args:
         cases: the cases, with the scores of every model.
@@ -143,8 +144,12 @@ def _utility(cases: AuditCases, config: AuditConfig, margins: Margins) -> list[d
             continue
         means = {name: float(values.mean()) for name, values in kept.items()}
         yardstick = min((name for name in ("teacher", "oracle") if name in means), key=lambda name: means[name])
-        change = means["student"] - means[yardstick]
-        checks.append(_check(f"{subset} against the {yardstick}", change, -margins.measure, change >= -margins.measure))
+        change = kept["student"] - kept[yardstick]
+        interval = mean_difference(change, margins.confidence)
+        by_chance = interval is not None and interval[1] >= 0
+        value, name = float(change.mean()), f"{subset} against the {yardstick}"
+        holds = value >= -margins.measure or by_chance
+        checks.append(_check(name, value, -margins.measure, holds, interval=interval))
     return checks
 
 

@@ -186,6 +186,20 @@ def test_a_network_that_got_worse_on_what_it_was_to_keep_does_not_pass(subset):
     assert "got worse" in found["sentences"][-1]
 
 
+def test_a_fall_that_a_few_cases_explain_is_no_loss_of_utility_and_one_case_is_taken_as_it_is():
+    cases = iou_cases(8, spread=0.0)
+    student = cases.scores["teacher"]
+    scores = {**cases.scores, "oracle": cases.scores["teacher"]}
+    for change, kept in ((np.tile([-0.2, 0.14], 4), True), (np.tile([-0.04, -0.02], 4), False)):
+        iou = student.figures["iou"].copy()
+        iou[student.rows(cases.subsets["unseen"])] += change
+        changed = CaseScores(ids=student.ids, figures={**student.figures, "iou": iou}, per_class={})
+        found = verdict(drawn_like(cases, {**scores, "student": changed}))
+        assert check(found, "unseen against")["value"] == pytest.approx(-0.03, abs=1e-9)
+        assert found["utility_kept"] is kept
+    assert verdict(iou_cases(1, unseen=0.7))["utility_kept"] is False
+
+
 def test_nobody_asks_more_than_the_oracle_can():
     """Without the forget cases a network is worse on unseen ones; the oracle itself must pass."""
     cases = iou_cases()
