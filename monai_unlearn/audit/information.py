@@ -89,11 +89,12 @@ class InformationDifference:
             raise ValueError(f"folds is 2 or more, penalties are positive, most is 1 or more: {self}")
 
     def __call__(self, models: AuditModels, cases: AuditCases, config: AuditConfig) -> dict[str, Finding]:
-        """Return ``difference``, with the information at every stage as curves."""
+        """Return ``information``, in nats, the sum over the stages with every stage as curves, and ``difference``."""
         forget, unseen = cases.subsets["forget"], cases.subsets["unseen"]
         forgotten = "0: the stages tell as little as the oracle's; 1: as much as the teacher's"
         if reason := side_reason(forget, unseen):
-            return {"difference": Finding(value=None, forgotten=forgotten, sentence="Not measured.", reason=reason)}
+            nothing = Finding(value=None, forgotten=forgotten, sentence="Not measured.", reason=reason)
+            return {"information": nothing, "difference": nothing}
         ids = draw_sides(forget, unseen, self.most, seed=config.seed)
         members = np.arange(len(ids)) < len(ids) // 2
         stages = stages_of(models, cases, config, ids[0])
@@ -108,19 +109,29 @@ class InformationDifference:
         lead = sums["teacher"] - sums["oracle"]
         measurable = lead >= SMALLEST_INFORMATION * len(stages)
         share = (sums["student"] - sums["oracle"]) / lead if measurable else None
+        told = f"{sums['student']:.3f} nats about forget or unseen (oracle {sums['oracle']:.3f}, teacher "
+        details = {"stages": [stage.name for stage in stages], "cases_on_each_side": len(ids) // 2}
         return {
+            "information": Finding(
+                value=sums["student"],
+                oracle=sums["oracle"],
+                teacher=sums["teacher"],
+                forgotten="as much as the oracle's stages; more than the teacher's: forgetting itself left a mark",
+                sentence=f"All stages together tell {told}{sums['teacher']:.3f}).",
+                series=series,
+                axis="stage",
+                details=details,
+            ),
             "difference": Finding(
                 value=share,
                 oracle=0.0 if measurable else None,
                 teacher=1.0 if measurable else None,
                 forgotten=forgotten,
-                sentence=f"All stages together tell {sums['student']:.3f} nats about forget or unseen (oracle "
-                f"{sums['oracle']:.3f}, teacher {sums['teacher']:.3f}).",
+                sentence="The teacher's lead over the oracle in what the stages tell is "
+                f"{lead:.3f} nats" + (f"; the student has {share:.0%} of it." if share is not None else "."),
                 reason="" if measurable else f"the teacher's stages tell only {lead:.3f} nats more than the oracle's",
-                series=series,
-                axis="stage",
-                details={"stages": [stage.name for stage in stages], "cases_on_each_side": len(ids) // 2},
-            )
+                details=details,
+            ),
         }
 
 
