@@ -47,7 +47,7 @@ def purge(folder: RunFolder, *, teacher: bool = False) -> None:
     if stays:
         logger.warning(
             f"purging: {len(stays)} files are where a run leaves what has to go, and no run of ours wrote them; look "
-            f"at them yourself: {', '.join(sorted({name.rpartition('/')[0] or '.' for name in stays}))}"
+            f"at them yourself: {', '.join(sorted({name.partition('/')[0] for name in stays}))}"
         )
     manifest = read_manifest(folder)
     unfinished = any(one["state"] == "being purged" for one in manifest["files"])
@@ -87,6 +87,14 @@ def _require_release(folder: RunFolder) -> None:
             f"'{folder.path}' holds no released network, and purging would delete the only one that has unlearned; run "
             "the run id 'releasing' first"
         )
+    for phase in ("erasing", "restoring"):
+        if phase in folder.phases and folder.phases[phase]["files"] != released.get(
+            phase, folder.phases[phase]["files"]
+        ):
+            raise ValueError(
+                f"what '{phase}' left in '{folder.path}' is not what was released: it was run again since, and purging "
+                "would delete it; run the run id 'releasing' first"
+            )
 
 
 def _is_unwanted(name: str, *, teacher: bool, images: bool) -> bool:

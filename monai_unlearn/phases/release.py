@@ -30,7 +30,8 @@ def release(session: Session) -> None:
                 write_whole(session.folder / name, (session.folder / source).read_bytes())
         else:  # an adapter of an earlier release does not belong to these weights
             session.folder.discard(released)
-        return {"restored": plan.inputs["restored"], "teacher": plan.inputs["teacher"]}
+        made_from = {phase: session.folder.result(phase)["files"] for phase in ("erasing", "restoring")}
+        return {"restored": plan.inputs["restored"], "teacher": plan.inputs["teacher"], **made_from}
 
     plan = Plan(
         phase="releasing",

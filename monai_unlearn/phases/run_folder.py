@@ -181,8 +181,9 @@ class RunFolder:
         Raises:
             ValueError: if one holds something and no phase of ours has ever begun here.
         """
+        begun = any(phase != CLAIMED or result["files"] for phase, result in self.phases.items())
         for name in names:
-            if not self.phases and (self / name).is_dir() and any((self / name).iterdir()):
+            if not begun and (self / name).is_dir() and any((self / name).iterdir()):
                 raise ValueError(
                     f"'{self / name}' is not empty and no run of monai_unlearn has been here; it is left as it is. "
                     "Choose another output_dir."

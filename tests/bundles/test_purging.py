@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +163,16 @@ def test_what_does_not_go_together_is_refused_in_one_line(out: Path, arguments: 
     assert "\n" not in str(caught.value)
 
 
+def test_the_command_ends_with_status_1_and_one_line_for_what_is_no_certificate(tmp_path: Path) -> None:
+    (tmp_path / "certificate.json").write_bytes(b"[" * 100_000)
+    command = [sys.executable, "-m", "monai_unlearn", "verify", str(tmp_path / "certificate.json")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    (line,) = [one for one in ended.stderr.splitlines() if one.startswith("monai_unlearn:")]
+    assert "is no certificate: it is nested too deeply" in line
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.filterwarnings("ignore:parsing config_file:UserWarning")  # MONAI's word on configs of strangers
 def test_the_figures_are_computed_again_from_the_data(
     settings: dict[str, Any], out: Path, capsys: pytest.CaptureFixture[str], quiet_logging: None
@@ -188,11 +200,15 @@ def test_purging_deletes_what_knows_the_forget_cases_and_keeps_the_rest(
 ) -> None:
     (out / "notes.txt").write_text("the hospital's")
     (out / "state/theirs.pt").write_text("the hospital's")
+    (out / "predictions/case_09").mkdir(parents=True)
+    (out / "predictions/case_09/case_09_seg.nii.gz").write_text("the hospital's")
     run_bundle("purging", **settings)
     assert not any((out / name).exists() for name in PURGED)
     assert all((out / name).is_file() for name in (*KEPT, "report.html", "figures/case_losses.png", "notes.txt"))
     assert (out / "state/theirs.pt").read_text() == "the hospital's"
-    assert "1 files are where a run leaves what has to go, and no run of ours wrote them" in caplog.text
+    assert (out / "predictions/case_09/case_09_seg.nii.gz").is_file()
+    assert "2 files are where a run leaves what has to go, and no run of ours wrote them" in caplog.text
+    assert "look at them yourself: predictions, state" in caplog.text
     content = certificate_of(out)
     assert content["manifest"]["purged"] is not None
     assert content["manifest"] == {
@@ -302,6 +318,7 @@ def test_links_that_lead_out_of_the_folder_are_not_followed(
     run_bundle("purging", **settings)
     assert (elsewhere / "erased/adapter_model.safetensors").is_file()
     assert (tmp_path / "comparison.png").is_file()
+    assert (out / "report.html").read_text().count("data:image/png") == len(list((out / "figures").glob("*.png"))) - 1
 
 
 def test_a_name_in_the_record_that_leads_out_of_the_folder_deletes_nothing(
@@ -323,6 +340,13 @@ def test_nothing_is_purged_before_something_is_released(settings: dict[str, Any]
     with pytest.raises(SystemExit, match="is no output_dir of a run"):
         run_bundle("purging", **settings | {"output_dir": str(tmp_path / "nowhere")})
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_nothing_is_purged_that_was_erased_again_and_not_released(settings: dict[str, Any], out: Path) -> None:
+    run_bundle("erasing", **settings | {"request": ["case_06"]})
+    with pytest.raises(SystemExit, match=r"what 'erasing' left in .* is not what was released.*'releasing' first"):
+        run_bundle("purging", **settings)
+    assert (out / PURGED[0]).is_file()
 
 
 def test_a_certificate_that_was_changed_is_not_sealed_again(settings: dict[str, Any], out: Path) -> None:

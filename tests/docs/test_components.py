@@ -32,9 +32,7 @@ def test_every_key_to_set_is_documented_and_no_other():
 @pytest.mark.parametrize("key", sorted(set(SETTINGS) - COMPUTED))
 def test_documented_default_is_that_of_the_bundle(key):
     default = next(bundle[key] for bundle in (BUNDLE, *OTHERS) if key in bundle)
-    words = (
-        {None: "none", True: "true", False: "false"}.get(default) if default in (None, True, False) else str(default)
-    )
+    words = str(default).lower() if default is None or isinstance(default, bool) else str(default)
     assert rows("Keys to set")[key][0].strip("`") == words
 
 

@@ -88,6 +88,15 @@ def test_what_a_killed_run_left_is_ours_when_the_next_one_looks(folder):
     assert again.written(["cache/half.pt"]) == {"cache/half.pt"}
 
 
+def test_a_run_that_only_looked_has_not_begun(folder):
+    folder.watch()  # and here the input is found to be wrong
+    put(folder, "checkpoints/theirs.pt")
+    with pytest.raises(ValueError, match="is not empty and no run of monai_unlearn has been here"):
+        RunFolder(folder.path).refuse_foreign_folders(["checkpoints"])
+    folder.claim(["model.pt"])
+    RunFolder(folder.path).refuse_foreign_folders(["checkpoints"])
+
+
 def test_a_manifest_says_what_every_file_holds_and_counts_what_it_must_not_name(folder):
     put(folder, "model.pt", "predictions/case_04.nii.gz", "predictions/case_05.nii.gz", "notes.txt")
     content = write_manifest(folder)
