@@ -25,7 +25,11 @@ def format_summary(audit: dict[str, Any]) -> str:
     counts, synthetic = audit["data"], " (SYNTHETIC PHANTOM IMAGES)" if audit["data"]["synthetic"] else ""
     names = [name for name in (*SUBSETS, "forgotten_before") if counts.get(name)]
     measure = "iou" if "iou" in audit["models"]["teacher"]["forget"] else "accuracy"
-    header = [f"{audit['bundle']}: {audit['settings']['erasure']}, {audit['grade']}{synthetic}", *_verdict(audit), ""]
+    header = [
+        f"{audit['bundle']}: {audit['settings']['erasure']}, {audit['grade'] or 'unknown grade'}{synthetic}",
+        *_verdict(audit),
+        "",
+    ]
     columns = [f"{name} ({counts[name]})" for name in names]
     widths = [max(17, len(column)) for column in columns]
     headings = [f"{column:>{width}}" for column, width in zip(columns, widths, strict=True)]
@@ -39,8 +43,9 @@ def format_summary(audit: dict[str, Any]) -> str:
     lines += _recovery(audit)
     lines += _of_classes(audit)
     cost = audit["cost"]
-    seconds = f"erasing {cost['erase_seconds']:.0f} s, restoring {cost['restore_seconds']:.0f} s"
-    return "\n".join(["", *header, *lines, "", f"  {seconds}", ""])
+    phases = {"erasing": cost["erase_seconds"], "restoring": cost["restore_seconds"]}  # null if made elsewhere
+    took = [f"{name} {seconds:.0f} s" for name, seconds in phases.items() if seconds is not None]
+    return "\n".join(["", *header, *lines, "", *([f"  {', '.join(took)}", ""] if took else [])])
 
 
 def _verdict(audit: dict[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ from tests.visualize.report_material import (
     scores,
 )
 
-BANNER = "SYNTHETIC phantom images: these figures say nothing about patients"
+BANNER = "Synthetic phantom images: these figures say nothing about patients"
 
 
 @pytest.fixture(scope="module")
