@@ -25,7 +25,11 @@ def format_summary(audit: dict[str, Any]) -> str:
     counts, synthetic = audit["data"], " (SYNTHETIC PHANTOM IMAGES)" if audit["data"]["synthetic"] else ""
     names = [name for name in (*SUBSETS, "forgotten_before") if counts.get(name)]
     measure = "iou" if "iou" in audit["models"]["teacher"]["forget"] else "accuracy"
-    header = [f"{audit['bundle']}: {audit['settings']['erasure']}, {audit['grade']}{synthetic}", *_verdict(audit), ""]
+    header = [
+        f"{audit['bundle']}: {audit['settings']['erasure']}, {audit['grade'] or 'unknown grade'}{synthetic}",
+        *_verdict(audit),
+        "",
+    ]
     columns = [f"{name} ({counts[name]})" for name in names]
     widths = [max(17, len(column)) for column in columns]
     headings = [f"{column:>{width}}" for column, width in zip(columns, widths, strict=True)]

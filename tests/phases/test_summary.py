@@ -110,6 +110,13 @@ def test_without_relearning_there_is_no_line_of_it(audit):
         assert "recovery" not in format_summary(audit)
 
 
+def test_a_student_from_elsewhere_has_no_times_and_an_unknown_grade(audit):
+    audit["grade"], audit["cost"] = None, {"erase_seconds": None, "restore_seconds": None}
+    text = format_summary(audit)
+    assert "isic_unlearn: calibrate, unknown grade" in text
+    assert "erasing" not in text
+
+
 def test_phantoms_are_called_by_their_name(audit):
     audit["data"]["synthetic"] = True
     assert "SYNTHETIC PHANTOM IMAGES" in format_summary(audit)

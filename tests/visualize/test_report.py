@@ -25,7 +25,7 @@ from tests.visualize.report_material import (
     scores,
 )
 
-BANNER = "SYNTHETIC phantom images: these figures say nothing about patients"
+BANNER = "Synthetic phantom images: these figures say nothing about patients"
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +135,7 @@ def test_a_student_from_elsewhere_has_an_unknown_grade():
     words = read(audit_with(grade=None, reversible=None)).words
     assert "Unknown: it is not known how the student was made" in words
     assert "The student was not made by this run" in words
+    assert "Erasure calibrate" not in words, "which is what this run would have done, had it made one"
 
 
 def test_before_and_after_stand_under_each_other_subset_by_subset_with_intervals():
