@@ -21,6 +21,7 @@ from monai_unlearn.losses import (
     answers_at_losses,
     case_losses,
     choose_views,
+    label_outcomes,
 )
 
 __all__ = ["CalibrationTargets"]
@@ -55,7 +56,7 @@ class CalibrationTargets:
 
     Raises:
         ValueError: if there is no term, their loss functions differ, or a :class:`CalibratedViewTerm` gets no views;
-            and when it runs, if ``by_class`` meets labels that are not one class per case.
+            and when it runs, if ``by_class`` meets a network that does not classify whole images.
     """
 
     def __init__(
@@ -130,12 +131,12 @@ class CalibrationTargets:
     def _classes_of(self, batch: CaseBatch) -> torch.Tensor:
         if not self.by_class:
             return torch.zeros(len(batch.ids), dtype=torch.long)
-        if batch.label.numel() != len(batch.ids):
+        if batch.logits.ndim != 2:
             raise ValueError(
-                f"'by_class' needs one class per case; the label of {batch.ids[0]!r} has the shape "
-                f"{tuple(batch.label.shape[1:])}"
+                f"'by_class' is for classifications; the network's answer to {batch.ids[0]!r} has the shape "
+                f"{tuple(batch.logits.shape[1:])}"
             )
-        return batch.label.flatten().long().cpu()
+        return label_outcomes(batch.label, batch.logits, "softmax").cpu()
 
     def _answer(
         self, engine: UnlearningTrainer, chosen: list[int], targets: dict[str, torch.Tensor]

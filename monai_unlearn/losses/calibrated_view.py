@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from monai_unlearn.losses.distillation import distillation_loss
-from monai_unlearn.losses.outcomes import Activation, check_activation
+from monai_unlearn.losses.outcomes import Activation, check_activation, label_outcomes
 from monai_unlearn.losses.supervised import LossFunction, case_losses
 from monai_unlearn.losses.term import TermInputs, UnlearningTerm
 
@@ -52,14 +52,14 @@ def answers_at_losses(
 
     Args:
         answers: logits of exclusive classes, shape ``(B, C)``.
-        label: index of the true class, shape ``(B,)`` or ``(B, 1)``.
+        label: the true classes, as ``loss_function`` takes them, first axis ``B``.
         targets: target losses, shape ``(B,)``.
         loss_function: the supervised loss; it falls as the logit of the true class rises.
 
     Returns:
         Logits of shape ``(B, C)``.
     """
-    truth = F.one_hot(label.flatten().long(), answers.shape[1]).to(answers)
+    truth = F.one_hot(label_outcomes(label, answers, "softmax"), answers.shape[1]).to(answers)
     level = answers - truth * answers + truth * _others(answers, truth)  # the true class as likely as all others
     low, high = (answers.new_full((len(answers), 1), end) for end in (-LOGIT_RANGE, LOGIT_RANGE))
     for _ in range(BISECTIONS):

@@ -39,6 +39,14 @@ def test_in_closed_form_the_true_class_has_the_probability_of_its_target() -> No
     assert moved.softmax(1)[0, 0].item() == pytest.approx(np.exp(-1.5), rel=1e-5)
 
 
+def test_labels_may_be_one_hot() -> None:
+    answers, targets = torch.randn(3, 4), torch.tensor([0.5, 1.0, 2.0])
+    label, loss = torch.tensor([3, 0, 1]), torch.nn.CrossEntropyLoss()
+    by_index = answers_at_losses(answers, label, targets, loss_function=loss)
+    by_vector = answers_at_losses(answers, F.one_hot(label, 4).float(), targets, loss_function=loss)
+    torch.testing.assert_close(by_index, by_vector)
+
+
 def test_a_target_out_of_reach_is_approached() -> None:
     moved = answers_at_losses(
         torch.zeros(1, 3), torch.tensor([1]), torch.tensor([0.0]), loss_function=torch.nn.CrossEntropyLoss()
