@@ -7,8 +7,8 @@
 Every row is one ``monai.bundle run``; all rows of a seed share the teacher, and the rows of one request the oracle.
 ``second`` rows start from the network that the row before released, and say how the cases that were forgotten first do
 then. An oracle is one draw of its recipe: where a study asks for several, the others are retrained from other initial
-weights on the very same cases, and stand in the table as their mean. Finished runs are not repeated. Writes
-``docs/benchmarks/requests_<bundle>.json`` and ``.md``.
+weights on the very same cases, and stand in the table as their mean. Finished runs are not repeated; ``--collect`` runs
+none and tables those that are there. Writes ``docs/benchmarks/requests_<bundle>.json`` and ``.md``.
 """
 
 from __future__ import annotations
@@ -225,8 +225,8 @@ HIPPOCAMPUS = Study(
 STUDIES = {"chase": CHASE, "isic_classification": CLASSIFICATION, "hippocampus": HIPPOCAMPUS}
 
 
-def run_bundle(run_id: str, bundle: str, output_dir: Path, **settings: object) -> str:
-    """Run a bundle in a process of its own; return the command without the paths of this machine."""
+def run_bundle(run_id: str, bundle: str, output_dir: Path, **settings: object) -> None:
+    """Run a bundle in a process of its own."""
     command = [sys.executable, "-m", "monai.bundle", "run", run_id]
     command += ["--config_file", str(ROOT / "bundles" / f"{bundle}.json")]
     command += ["--meta_file", str(ROOT / "bundles" / "metadata" / f"{bundle}.json")]
@@ -237,7 +237,10 @@ def run_bundle(run_id: str, bundle: str, output_dir: Path, **settings: object) -
     log.write_text(finished.stdout + finished.stderr)
     if finished.returncode:
         sys.exit(f"{' '.join(command)} failed; see {log}")
-    return run_id
+
+
+def leave(run_id: str, bundle: str, output_dir: Path, **settings: object) -> None:
+    """Run nothing: for ``--collect``."""
 
 
 def measure(study: Study, seed: int, names: list[str], arguments: argparse.Namespace) -> dict[str, Any]:
@@ -245,13 +248,17 @@ def measure(study: Study, seed: int, names: list[str], arguments: argparse.Names
     folder.mkdir(parents=True, exist_ok=True)
     common: dict[str, object] = {"dataset_dir": Path(arguments.data).resolve(), "seed": seed}
     common["device"] = arguments.device
+    start_run = leave if arguments.collect else run_bundle
     first, second = folder / "teacher", folder / "oracle"
-    run_bundle("teaching", study.bundle, first, **common)
+    start_run("teaching", study.bundle, first, **common)
     teacher = first / "teacher" / "model.pt"
     judged = any(study.rows[name].oracle == "shared" for name in names)
     if judged:
-        run_bundle("retraining", study.bundle, second, **common)
-    drawn = [other_oracle(study, seed, number, folder, common) for number in range(1, study.oracles if judged else 1)]
+        start_run("retraining", study.bundle, second, **common)
+    drawn = [
+        other_oracle(study, seed, number, folder, common, start_run)
+        for number in range(1, study.oracles if judged else 1)
+    ]
     rows: dict[str, Any] = {}
     for name in names:
         row, out = study.rows[name], folder / name.replace(" ", "_")
@@ -259,7 +266,10 @@ def measure(study: Study, seed: int, names: list[str], arguments: argparse.Names
         settings: dict[str, object] = {**common, **row.settings, "teacher_checkpoint": start}
         if row.oracle:
             settings["oracle"] = second / "oracle" / "model.pt" if row.oracle == "shared" else row.oracle
-        run_bundle("run", study.bundle, out, **settings)
+        start_run("run", study.bundle, out, **settings)
+        if arguments.collect and not (out / "audit.json").exists():
+            print(f"seed {seed}: {name} has not been run")
+            continue
         audit = json.loads((out / "audit.json").read_text())
         before = rows[row.teacher]["models"] if row.teacher else audit["models"]
         audit["models"]["first teacher"] = before.get("first teacher", before["teacher"])
@@ -274,7 +284,9 @@ def measure(study: Study, seed: int, names: list[str], arguments: argparse.Names
     return {"teach_seconds": seconds["teaching"]["seconds"], "rows": rows}
 
 
-def other_oracle(study: Study, seed: int, number: int, folder: Path, common: dict[str, object]) -> dict[str, Any]:
+def other_oracle(
+    study: Study, seed: int, number: int, folder: Path, common: dict[str, object], start_run: Callable[..., None]
+) -> dict[str, Any]:
     """Retrain the oracle of a seed from other initial weights on the same cases; return its figures on forget cases."""
     parser = ConfigParser(ConfigParser.load_config_files(str(ROOT / "bundles" / f"{study.bundle}.json")))
     out = folder / f"oracle_{number}"
@@ -283,7 +295,7 @@ def other_oracle(study: Study, seed: int, number: int, folder: Path, common: dic
     partition = parser.get_parsed_content("partition")
     request = folder / "forget.csv"
     request.write_text("id\n" + "".join(f"{case['id']}\n" for case in partition.forget))
-    run_bundle("retraining", study.bundle, out, **{**common, "seed": 1000 * number + seed, "request": request})
+    start_run("retraining", study.bundle, out, **{**common, "seed": 1000 * number + seed, "request": request})
     network = load_weights(parser.get_parsed_content("audit#network"), out / "oracle" / "model.pt")
     cases = parser.get_parsed_content("audit#dataset")
     ids = [case["id"] for case in partition.forget]
@@ -360,6 +372,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--rows", nargs="+", default=None)
+    parser.add_argument("--collect", action="store_true", help="run nothing, table what has been run")
     parser.add_argument("--write", action="store_true", help="write the tables in docs/benchmarks")
     arguments = parser.parse_args()
     study = STUDIES[arguments.study]
