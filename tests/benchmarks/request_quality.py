@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser
-from monai.data import DataLoader
-from torch.utils.data import Subset
+from monai.data import DataLoader, Dataset
 
 from monai_unlearn.audit import score_cases
+from monai_unlearn.data import TaggedDataset
 from monai_unlearn.networks import load_weights
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -271,8 +271,10 @@ def measure(study: Study, seed: int, names: list[str], arguments: argparse.Names
             print(f"seed {seed}: {name} has not been run")
             continue
         audit = json.loads((out / "audit.json").read_text())
-        before = rows[row.teacher]["models"] if row.teacher else audit["models"]
-        audit["models"]["first teacher"] = before.get("first teacher", before["teacher"])
+        audit["models"]["first teacher"] = audit["models"]["teacher"]
+        if row.teacher:  # another request halves the never-trained cases otherwise: measured on the same unseen ones
+            parser = config_of(study, {**settings, "output_dir": out})
+            audit["models"]["first teacher"] = {"unseen": figures_on(parser, "unseen", teacher)}
         if drawn and row.oracle == "shared":
             forgets = [audit["models"]["oracle"]["forget"], *drawn]
             audit["models"]["oracles"] = {
@@ -288,25 +290,33 @@ def other_oracle(
     study: Study, seed: int, number: int, folder: Path, common: dict[str, object], start_run: Callable[..., None]
 ) -> dict[str, Any]:
     """Retrain the oracle of a seed from other initial weights on the same cases; return its figures on forget cases."""
-    parser = ConfigParser(ConfigParser.load_config_files(str(ROOT / "bundles" / f"{study.bundle}.json")))
-    out = folder / f"oracle_{number}"
-    parser.update({**{key: str(value) if isinstance(value, Path) else value for key, value in common.items()}})
-    parser["output_dir"] = str(out)
-    partition = parser.get_parsed_content("partition")
-    request = folder / "forget.csv"
-    request.write_text("id\n" + "".join(f"{case['id']}\n" for case in partition.forget))
+    out, request = folder / f"oracle_{number}", folder / "forget.csv"
+    parser = config_of(study, {**common, "output_dir": out})
+    ids = [case["id"] for case in parser.get_parsed_content("partition").forget]
+    request.write_text("".join(f"{name}\n" for name in ("id", *ids)))
     start_run("retraining", study.bundle, out, **{**common, "seed": 1000 * number + seed, "request": request})
-    network = load_weights(parser.get_parsed_content("audit#network"), out / "oracle" / "model.pt")
-    cases = parser.get_parsed_content("audit#dataset")
-    ids = [case["id"] for case in partition.forget]
+    return figures_on(parser, "forget", out / "oracle" / "model.pt")
+
+
+def config_of(study: Study, settings: dict[str, object]) -> ConfigParser:
+    parser = ConfigParser(ConfigParser.load_config_files(str(ROOT / "bundles" / f"{study.bundle}.json")))
+    parser.update({key: str(value) if isinstance(value, Path) else value for key, value in settings.items()})
+    return parser
+
+
+def figures_on(parser: ConfigParser, subset: str, checkpoint: Path) -> dict[str, Any]:
+    """Measure a network on a subset of the partition, as the audit does."""
+    cases = list(parser.get_parsed_content("partition").subset(subset))
+    ids = [case["id"] for case in cases]
+    images = Dataset(cases, transform=parser.get_parsed_content("preprocessing"))
     scores = score_cases(
-        network.to(str(common["device"])),
-        DataLoader(Subset(cases, cases.forget_indices), batch_size=parser["audit#batch_size"]),
+        load_weights(parser.get_parsed_content("audit#network"), checkpoint).to(parser["device"]),
+        DataLoader(TaggedDataset(dataset=images, ids=ids, forget_ids=[]), batch_size=parser["audit#batch_size"]),
         loss_function=parser.get_parsed_content("audit#loss_function"),
         inferer=parser.get_parsed_content("audit#inferer"),
         activation=parser["audit#activation"],
         task=parser["audit#task"],
-        device=str(common["device"]),
+        device=parser["device"],
     )
     return scores.summary(ids)
 
