@@ -11,8 +11,9 @@ from torch.utils.data import Dataset
 
 from monai_unlearn.engines.calibration import CalibrationTargets
 from monai_unlearn.engines.unlearning_trainer import UnlearningTrainer
+from monai_unlearn.engines.view_losses import ViewLosses
 from monai_unlearn.engines.views import MirrorView
-from monai_unlearn.losses import CalibratedErasureTerm, CalibratedViewTerm, choose_views
+from monai_unlearn.losses import CalibratedErasureTerm, CalibratedViewTerm
 
 __all__ = ["ViewTargets"]
 
@@ -52,19 +53,6 @@ class ViewTargets(CalibrationTargets):
             terms=terms, forget=forget, reference=forget, views=views, batch_size=batch_size, inferer=inferer
         )
 
-    def __call__(self, engine: UnlearningTrainer) -> None:
-        """Fit the terms to the teacher's losses and answers by way of the views."""
-        by_view = [self._measure(engine, self.forget, view) for view in self.views]
-        ids = list(by_view[0])
-        view_losses = torch.stack([torch.stack([losses[case] for case in ids]) for losses in by_view], dim=1)
-        own = view_losses.mean(dim=1)  # in the place of reference losses: the quantile of a case's rank is its own
-        for term in self.terms:
-            if not isinstance(term, CalibratedViewTerm):
-                term.fit(ids, own, own)
-                continue
-            chosen = choose_views(view_losses, own).tolist()
-            if term.uses_view:
-                engine.case_views = {case: self.views[view] for case, view in zip(ids, chosen, strict=True)}
-            else:
-                answers = self._answer(engine, chosen)
-                term.fit(list(answers), list(answers.values()))
+    def _targets(self, engine: UnlearningTrainer, forget: ViewLosses) -> torch.Tensor:
+        """Return the mean loss of each forget case over its own views, shape ``(F,)``."""
+        return forget.losses.mean(dim=1)

@@ -3,7 +3,7 @@
 from monai_unlearn.losses.activation import activation_of
 from monai_unlearn.losses.background import BackgroundTerm, background_loss
 from monai_unlearn.losses.calibrated import CalibratedErasureTerm, calibrated_loss, match_reference_quantiles
-from monai_unlearn.losses.calibrated_view import CalibratedViewTerm, choose_views
+from monai_unlearn.losses.calibrated_view import CalibratedViewTerm, answers_at_losses, choose_views
 from monai_unlearn.losses.class_removal import ClassRemovalTerm, class_removal_loss
 from monai_unlearn.losses.contradiction import ContradictionTerm, contradiction_loss
 from monai_unlearn.losses.distillation import DistillationTerm, distillation_loss
@@ -30,6 +30,7 @@ __all__ = [
     "TermInputs",
     "UnlearningTerm",
     "activation_of",
+    "answers_at_losses",
     "background_loss",
     "calibrated_loss",
     "case_losses",

@@ -18,7 +18,9 @@ Distance = Literal["absolute", "squared", "smooth"]
 SMOOTH_WITHIN = 0.1  # supervised losses are of order 1: smooth L1's usual bend at 1 would make all of it quadratic
 
 
-def match_reference_quantiles(forget_losses: torch.Tensor, reference_losses: torch.Tensor) -> torch.Tensor:
+def match_reference_quantiles(
+    forget_losses: torch.Tensor, reference_losses: torch.Tensor, *, peer_losses: torch.Tensor | None = None
+) -> torch.Tensor:
     """Give each forget case the reference loss of the same rank.
 
     The forget case of rank i (0 is the smallest loss; ties rank in the order given) gets the reference losses' quantile
@@ -26,31 +28,39 @@ def match_reference_quantiles(forget_losses: torch.Tensor, reference_losses: tor
     is interpolated (Hyndman and Fan 1996, definition 5; NumPy's ``hazen``): with ``F = U`` each target is one
     reference case's loss.
 
+    Ranked among themselves, the forget cases are taken to be as hard, together, as the reference cases are. With
+    ``peer_losses`` they are ranked among all that the teacher was trained on, at ``(i + 0.5) / (F + P)``: forget cases
+    that are harder than other training cases then get the losses of the harder reference cases.
+
     Args:
         forget_losses: teacher's loss per forget case, shape ``(F,)``.
         reference_losses: teacher's loss per reference case, shape ``(U,)``, on the same scale.
+        peer_losses: the teacher's loss per other training case, shape ``(P,)``, measured as ``forget_losses`` are.
 
     Returns:
         Targets of shape ``(F,)``; the order of the forget cases is kept.
 
     Raises:
-        ValueError: if either set is empty or holds a value that is not finite.
+        ValueError: if a set is empty (``peer_losses`` may be) or holds a value that is not finite.
     """
-    for name, losses in (("forget_losses", forget_losses), ("reference_losses", reference_losses)):
-        if losses.ndim != 1 or not len(losses):
+    peers = forget_losses.new_empty(0) if peer_losses is None else peer_losses
+    sets = {"forget_losses": forget_losses, "reference_losses": reference_losses, "peer_losses": peers}
+    for name, losses in sets.items():
+        if losses.ndim != 1 or (not len(losses) and name != "peer_losses"):
             raise ValueError(f"{name} must hold one loss per case, at least one; its shape is {tuple(losses.shape)}.")
         if not losses.isfinite().all():
             broken = (~losses.isfinite()).nonzero().flatten().tolist()
             raise ValueError(f"{name} is not finite at positions {broken}: check these cases' images and labels.")
-    count, last = len(forget_losses), len(reference_losses) - 1
+    trained = torch.cat([forget_losses.detach(), peers.detach().to(forget_losses)])
+    count, last = len(trained), len(reference_losses) - 1
     ranked = reference_losses.detach().double().sort().values
     levels = (torch.arange(count, dtype=torch.float64, device=ranked.device) + 0.5) / count
     places = (levels * len(ranked) - 0.5).clamp(0, last)
     below = places.floor().long()
     quantiles = torch.lerp(ranked[below], ranked[(below + 1).clamp(max=last)], places - below)
     targets = torch.empty_like(quantiles)
-    targets[forget_losses.argsort(stable=True).to(ranked.device)] = quantiles
-    return targets.to(forget_losses)
+    targets[trained.argsort(stable=True).to(ranked.device)] = quantiles
+    return targets[: len(forget_losses)].to(forget_losses)
 
 
 def calibrated_loss(losses: torch.Tensor, targets: torch.Tensor, *, distance: Distance) -> torch.Tensor:

@@ -6,38 +6,67 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
+import torch.nn.functional as F
 
-from monai_unlearn.losses.calibrated import match_reference_quantiles
 from monai_unlearn.losses.distillation import distillation_loss
-from monai_unlearn.losses.outcomes import Activation, check_activation
-from monai_unlearn.losses.supervised import LossFunction
+from monai_unlearn.losses.outcomes import Activation, check_activation, label_outcomes
+from monai_unlearn.losses.supervised import LossFunction, case_losses
 from monai_unlearn.losses.term import TermInputs, UnlearningTerm
 
-__all__ = ["CalibratedViewTerm", "choose_views"]
+__all__ = ["CalibratedViewTerm", "answers_at_losses", "choose_views"]
 
 Answers = Literal["fixed", "on_the_fly"]
+LOGIT_RANGE = 30.0  # beyond it a float32 cross-entropy is 0 or grows by the logit alone
+BISECTIONS = 40
 
 
-def choose_views(view_losses: torch.Tensor, reference_losses: torch.Tensor) -> torch.Tensor:
-    """Choose, for each forget case, the view whose loss is nearest to the reference loss of the case's rank.
-
-    Cases are ranked by their mean loss over the views: it says how hard a case is for a network that does not recall
-    it, which the loss on the memorised image itself says less well.
+def choose_views(view_losses: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Choose, for each forget case, the view whose loss is nearest to the loss that the case is pulled to.
 
     Args:
         view_losses: the teacher's loss on ``V`` views of each forget case, shape ``(F, V)``.
-        reference_losses: the teacher's loss per reference case, shape ``(U,)``, on the same scale.
+        targets: target loss per forget case, shape ``(F,)``, as of
+            :func:`~monai_unlearn.losses.match_reference_quantiles`.
 
     Returns:
         Index of the chosen view per case, shape ``(F,)``.
 
     Raises:
-        ValueError: if a set is empty or holds a value that is not finite.
+        ValueError: if there are no cases, no views, or not one target per case.
     """
-    if view_losses.ndim != 2 or not view_losses.numel():
-        raise ValueError(f"view_losses must hold cases × views, at least one each; got {tuple(view_losses.shape)}.")
-    targets = match_reference_quantiles(view_losses.mean(dim=1), reference_losses)
+    if view_losses.ndim != 2 or not view_losses.numel() or targets.shape != view_losses.shape[:1]:
+        raise ValueError(
+            "view_losses must hold cases × views, at least one each, and targets one loss per case; got "
+            f"{tuple(view_losses.shape)} and {tuple(targets.shape)}."
+        )
     return (view_losses - targets[:, None]).abs().argmin(dim=1)
+
+
+def answers_at_losses(
+    answers: torch.Tensor, label: torch.Tensor, targets: torch.Tensor, *, loss_function: LossFunction
+) -> torch.Tensor:
+    """Move the logit of each case's true class until the case's loss is its target.
+
+    What the answers say of the other classes, relative to one another, stays. Found by bisection between an answer that
+    all but excludes the true class and one that is all but certain of it; a target beyond either stays at that end.
+
+    Args:
+        answers: logits of exclusive classes, shape ``(B, C)``.
+        label: the true classes, as ``loss_function`` takes them, first axis ``B``.
+        targets: target losses, shape ``(B,)``.
+        loss_function: the supervised loss; it falls as the logit of the true class rises.
+
+    Returns:
+        Logits of shape ``(B, C)``.
+    """
+    truth = F.one_hot(label_outcomes(label, answers, "softmax"), answers.shape[1]).to(answers)
+    level = answers - truth * answers + truth * _others(answers, truth)  # the true class as likely as all others
+    low, high = (answers.new_full((len(answers), 1), end) for end in (-LOGIT_RANGE, LOGIT_RANGE))
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        too_hard = case_losses(loss_function, level + middle * truth, label) > targets.to(answers)
+        low, high = torch.where(too_hard[:, None], middle, low), torch.where(too_hard[:, None], high, middle)
+    return level + (low + high) / 2 * truth
 
 
 class CalibratedViewTerm(UnlearningTerm):
@@ -111,3 +140,7 @@ class CalibratedViewTerm(UnlearningTerm):
             raise ValueError(f"no answer for {', '.join(map(repr, missing))}: call fit with these forget cases first.")
         answers = torch.stack([self._answers[case] for case in cases.ids]).to(cases.student)
         return distillation_loss(cases.student, answers, temperature=1.0, activation=self.activation)
+
+
+def _others(answers: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    return answers.masked_fill(truth.bool(), -torch.inf).logsumexp(dim=1, keepdim=True)

@@ -7,7 +7,7 @@ from monai.inferers import SimpleInferer
 from torch import nn
 from torch.utils.data import Dataset
 
-from monai_unlearn.engines import CalibrationTargets, mirror_views
+from monai_unlearn.engines import CalibrationTargets, MirrorView, mirror_views
 from monai_unlearn.losses import CalibratedErasureTerm, CalibratedViewTerm, TermInputs
 from tests.engines.example import SquaredGap, adapted_student, cases, plain_network, trainer_of
 
@@ -196,3 +196,67 @@ def test_whole_images_are_measured_by_the_inferer_that_is_given():
         adapted_student(), every[:6], retention={"gap": SquaredGap()}, erasure={"c": term}, train_handlers=[handler]
     ).run()
     assert len(calls) == 5  # three to forget, two of reference, and none of the training steps
+
+
+def class_losses(network: nn.Module, items: list[dict], views) -> torch.Tensor:
+    """Cross-entropy of every case by every view, in evaluation mode."""
+    with torch.no_grad():
+        of_views = [network.eval()(view.apply(torch.stack([item["image"] for item in items]))) for view in views]
+    truth = torch.stack([item["label"] for item in items])
+    return torch.stack([nn.functional.cross_entropy(logits, truth, reduction="none") for logits in of_views], dim=1)
+
+
+def classified(count: int, *, forget: int) -> list[dict]:
+    """Cases of three classes in turn."""
+    return [{**item, "label": torch.tensor(index % 3)} for index, item in enumerate(cases(count, forget=forget))]
+
+
+class Pooled(nn.Module):
+    """The plain network as a classifier: three ways to sum up its output."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits = self.network(images)
+        return torch.cat([logits[..., 0].mean(2), logits.amax((2, 3)), logits[:, :, 1, 2]], dim=1)
+
+
+def test_with_peers_and_by_class_a_case_is_matched_by_its_rank_among_the_training_cases_of_its_class():
+    every, loss = classified(30, forget=6), nn.CrossEntropyLoss()
+    items, reference = every[:18], every[18:]
+    term = CalibratedErasureTerm(loss_function=loss)
+    handler = CalibrationTargets(
+        terms=[term],
+        forget=Listed(items[:6]),
+        reference=Listed(reference),
+        views=mirror_views(2),
+        peers=Listed(items[6:]),
+        by_class=True,
+        batch_size=4,
+    )
+    trainer_of(
+        Pooled(adapted_student(learned=0.5)),
+        items,
+        retention={"gap": SquaredGap()},
+        erasure={"c": term},
+        train_handlers=[handler],
+    ).run()
+    teacher = Pooled(plain_network())
+    hardness = class_losses(teacher, items, mirror_views(2)).mean(1).numpy()
+    never = class_losses(teacher, reference, [MirrorView(axes=()), *mirror_views(2)]).numpy()
+    for value in range(3):
+        ranks = hardness[value::3].argsort().argsort()  # the cases to forget come first
+        expected = np.quantile(never[value::3], (ranks + 0.5) / 6, method="hazen")[:2]
+        targets = term.target_of([f"case_{value}", f"case_{value + 3}"])
+        np.testing.assert_allclose(targets, expected, rtol=1e-4)
+
+
+def test_by_class_refuses_label_maps():
+    items = cases(6, forget=2)
+    term = CalibratedErasureTerm(loss_function=nn.BCEWithLogitsLoss())
+    handler = CalibrationTargets(terms=[term], forget=Listed(items[:2]), reference=Listed(items[2:]), by_class=True)
+    trainer = trainer_of(adapted_student(), items, erasure={"c": term}, train_handlers=[handler])
+    with pytest.raises(ValueError, match=r"for classifications.*case_0"):
+        trainer.run()

@@ -51,6 +51,21 @@ def test_targets_keep_the_order_of_the_losses_and_stay_within_the_reference(forg
     assert targets.max() <= reference.max()
 
 
+@quick
+@given(forget=losses, peers=losses, reference=losses)
+def test_among_peers_targets_are_numpys_quantiles_at_the_rank_among_all(forget, peers, reference):
+    forget, peers, reference = (torch.tensor(values).double() for values in (forget, peers, reference))
+    targets = match_reference_quantiles(forget, reference, peer_losses=peers)
+    expected = reference_targets(torch.cat([forget, peers]).numpy(), reference.numpy())[: len(forget)]
+    np.testing.assert_allclose(targets, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_a_single_hard_case_among_easy_peers_gets_a_hard_reference_case():
+    reference = torch.tensor([0.1, 0.2, 0.3, 0.4, 5.0])
+    targets = match_reference_quantiles(torch.tensor([2.0]), reference, peer_losses=torch.tensor([0.1, 0.2, 0.1, 0.3]))
+    assert targets.item() == pytest.approx(5.0)
+
+
 def test_equally_many_cases_are_matched_one_to_one():
     targets = match_reference_quantiles(torch.tensor([0.3, 0.1, 0.2]), torch.tensor([0.7, 0.9, 0.8]))
     torch.testing.assert_close(targets, torch.tensor([0.9, 0.7, 0.8]))

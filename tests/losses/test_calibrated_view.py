@@ -5,32 +5,54 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from monai_unlearn.losses import CalibratedViewTerm, TermInputs, choose_views
+from monai_unlearn.losses import CalibratedViewTerm, TermInputs, answers_at_losses, choose_views
 
 
 def inputs(student: torch.Tensor, *ids: str) -> TermInputs:
     return TermInputs(student=student, teacher=None, label=torch.zeros_like(student[:, :1]), ids=ids)
 
 
-def test_each_case_gets_the_view_nearest_to_the_reference_loss_of_its_rank() -> None:
-    view_losses = torch.tensor([[0.9, 0.5, 0.7], [0.1, 0.3, 0.2]])  # the second case is the easier one
-    reference = torch.tensor([0.75, 0.12])
-    assert choose_views(view_losses, reference).tolist() == [2, 0]
+def test_each_case_gets_the_view_nearest_to_its_target() -> None:
+    view_losses = torch.tensor([[0.9, 0.5, 0.7], [0.1, 0.3, 0.2]])
+    assert choose_views(view_losses, torch.tensor([0.75, 0.12])).tolist() == [2, 0]
 
 
-def test_the_chosen_losses_are_nearest_to_numpys_hazen_quantiles() -> None:
-    generator = np.random.default_rng(0)
-    view_losses, reference = generator.uniform(0, 1, (9, 7)), generator.uniform(0, 1, 23)
-    ranks = view_losses.mean(axis=1).argsort().argsort()
-    targets = np.quantile(reference, (ranks + 0.5) / 9, method="hazen")
-    expected = np.abs(view_losses - targets[:, None]).argmin(axis=1)
-    assert choose_views(torch.tensor(view_losses), torch.tensor(reference)).tolist() == expected.tolist()
-
-
-@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (3,)])
-def test_missing_views_are_refused(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(("shape", "targets"), [((0, 3), 0), ((3, 0), 3), ((3,), 3), ((3, 2), 2)])
+def test_missing_views_and_targets_are_refused(shape: tuple[int, ...], targets: int) -> None:
     with pytest.raises(ValueError, match="cases × views"):
-        choose_views(torch.zeros(shape), torch.zeros(2))
+        choose_views(torch.zeros(shape), torch.zeros(targets))
+
+
+def test_a_moved_answer_has_the_target_loss_and_says_the_same_of_the_other_classes() -> None:
+    torch.manual_seed(0)
+    answers, label, targets = 4 * torch.randn(6, 5), torch.tensor([0, 4, 2, 2, 1, 3]), 0.7 + 3 * torch.rand(6)
+    moved = answers_at_losses(answers, label, targets, loss_function=torch.nn.CrossEntropyLoss())
+    torch.testing.assert_close(F.cross_entropy(moved, label, reduction="none"), targets, rtol=1e-5, atol=1e-5)
+    others = F.one_hot(label, 5) == 0
+    for row in range(6):
+        torch.testing.assert_close(moved[row][others[row]], answers[row][others[row]])
+
+
+def test_in_closed_form_the_true_class_has_the_probability_of_its_target() -> None:
+    answers, targets = torch.tensor([[9.0, 1.0, 2.0]]), torch.tensor([1.5])
+    moved = answers_at_losses(answers, torch.tensor([0]), targets, loss_function=torch.nn.CrossEntropyLoss())
+    assert moved.softmax(1)[0, 0].item() == pytest.approx(np.exp(-1.5), rel=1e-5)
+
+
+def test_labels_may_be_one_hot() -> None:
+    answers, targets = torch.randn(3, 4), torch.tensor([0.5, 1.0, 2.0])
+    label, loss = torch.tensor([3, 0, 1]), torch.nn.CrossEntropyLoss()
+    by_index = answers_at_losses(answers, label, targets, loss_function=loss)
+    by_vector = answers_at_losses(answers, F.one_hot(label, 4).float(), targets, loss_function=loss)
+    torch.testing.assert_close(by_index, by_vector)
+
+
+def test_a_target_out_of_reach_is_approached() -> None:
+    moved = answers_at_losses(
+        torch.zeros(1, 3), torch.tensor([1]), torch.tensor([0.0]), loss_function=torch.nn.CrossEntropyLoss()
+    )
+    assert moved.isfinite().all()
+    assert F.cross_entropy(moved, torch.tensor([1])).item() < 1e-6
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
