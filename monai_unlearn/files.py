@@ -6,8 +6,9 @@ import hashlib
 import io
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -54,8 +55,8 @@ def write_whole(path: str | os.PathLike[str], content: bytes | memoryview) -> Pa
     return write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
-def save_tensors(path: str | os.PathLike[str], tensors: dict[str, torch.Tensor]) -> Path:
-    """Write a state dict by ``torch.save``, atomically; see :func:`write_atomically`."""
+def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Any]) -> Path:
+    """Write a state dict, or several in one, by ``torch.save``, atomically; see :func:`write_atomically`."""
     buffer = io.BytesIO()  # of a full disk, torch would make a RuntimeError about its archive
     torch.save(tensors, buffer)
     return write_whole(path, buffer.getbuffer())

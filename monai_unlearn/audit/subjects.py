@@ -151,10 +151,17 @@ class AuditCases:
         return DataLoader(_chosen(self.dataset, self.ids, ids), batch_size=self.batch_size)
 
     def training_loader(self, ids: Iterable[str], *, batch_size: int, seed: int) -> DataLoader:
-        """Load some training cases as the recipe sees them, shuffled afresh in every pass, the same way for a seed."""
-        shuffled = torch.Generator().manual_seed(seed)
+        """Load some training cases as the recipe sees them, shuffled afresh in every pass, the same way for a seed.
+
+        A last batch of a single case is left out where there are others: batch normalisation cannot train on one value.
+        """
+        chosen = _chosen(self.training, self.training_ids, ids)
         return DataLoader(
-            _chosen(self.training, self.training_ids, ids), batch_size=batch_size, shuffle=True, generator=shuffled
+            chosen,
+            batch_size=batch_size,
+            shuffle=True,
+            generator=torch.Generator().manual_seed(seed),
+            drop_last=len(chosen) > batch_size > 1 == len(chosen) % batch_size,
         )
 
 

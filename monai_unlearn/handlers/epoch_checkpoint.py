@@ -21,9 +21,6 @@ __all__ = ["EpochCheckpoint"]
 
 logger = logging.getLogger(__name__)
 
-SHARE = 0.05
-"""Of the training time, that writing checkpoints may take."""
-
 
 class EpochCheckpoint:
     """Save what a trainer has learned after an epoch, and go on from there.
@@ -32,8 +29,8 @@ class EpochCheckpoint:
     and, where the loader works in this process, the random transforms of its dataset. So no random state has to be
     saved, and a run that went on from a checkpoint ends with the weights of an undisturbed one, bit by bit on a CPU.
 
-    Checkpoints are written so seldom that they take no more than a twentieth of the time; an epoch that was not saved
-    is done again. Each appears whole or not at all.
+    Checkpoints are written so seldom that they take no more than a share of the time; an epoch that was not saved is
+    done again. Each appears whole or not at all.
 
     Args:
         path: the checkpoint; replaced after every epoch that is saved.
@@ -42,16 +39,25 @@ class EpochCheckpoint:
         seed: of all epochs.
         fingerprint: what the checkpoint answers to; one of another fingerprint is not gone on from.
         writes: whether this process writes; of several processes one does.
+        share: of the training time, that writing checkpoints may take.
     """
 
     def __init__(
-        self, *, path: str | Path, parts: Mapping[str, Any], seed: int, fingerprint: str = "", writes: bool = True
+        self,
+        *,
+        path: str | Path,
+        parts: Mapping[str, Any],
+        seed: int,
+        fingerprint: str = "",
+        writes: bool = True,
+        share: float = 0.05,
     ) -> None:
         self.path = Path(path)
         self.parts = dict(parts)
         self.seed = seed
         self.fingerprint = fingerprint
         self.writes = writes
+        self.share = share
         self._saved = time.perf_counter()
         self._cost = 0.0
 
@@ -60,23 +66,40 @@ class EpochCheckpoint:
         engine.add_event_handler(Events.EPOCH_STARTED, self.reseed)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
 
-    def restore(self, engine: Engine) -> int:
-        """Bring trainer and parts to where the checkpoint left them; return the number of epochs that are done.
+    def run(self, engine: Engine, *, resume: bool = True) -> None:
+        """Attach to a trainer and run it, from where the checkpoint left it.
 
-        A checkpoint that answers to something else is not touched, and 0 returned: the phase begins anew.
+        Args:
+            engine: a trainer that has not run yet, with all its other handlers.
+            resume: whether to look for a checkpoint; else the run begins anew.
+
+        Raises:
+            ValueError: see :meth:`restore`.
+        """
+        self.attach(engine)
+        if resume and self.restore(engine):
+            for event in (Events.STARTED, Events.COMPLETED):  # it was over but for what its handlers do in the end
+                engine.fire_event(event)
+        else:
+            engine.run()
+
+    def restore(self, engine: Engine) -> bool:
+        """Bring trainer and parts to where the checkpoint left them; return whether the training was over by then.
+
+        A checkpoint that answers to something else is not touched: the phase begins anew.
 
         Raises:
             ValueError: if the checkpoint is damaged or does not fit the parts.
         """
         if not self.path.is_file():
-            return 0
+            return False
         try:
             saved = torch.load(self.path, map_location="cpu", weights_only=True)
             if saved["fingerprint"] != self.fingerprint or saved["parts"].keys() != self.parts.keys():
-                return 0
+                return False
             for name, part in self.parts.items():
                 part.load_state_dict(saved["parts"][name], **({"strict": False} if isinstance(part, nn.Module) else {}))
-            epoch = int(saved["epoch"])
+            epoch, over = int(saved["epoch"]), bool(saved["over"])
         except Exception as error:  # torch raises a dozen kinds of error on a broken file; each means the same
             reason = str(error).partition("\n")[0][:200]
             raise ValueError(
@@ -85,7 +108,7 @@ class EpochCheckpoint:
         engine.state.epoch = epoch
         engine.state.iteration = epoch * engine.state.epoch_length
         logger.info(f"going on after epoch {epoch} of {engine.state.max_epochs}, as a run before was interrupted")
-        return epoch
+        return over or epoch >= engine.state.max_epochs
 
     def reseed(self, engine: Engine) -> None:
         """Begin an epoch from its own seed."""
@@ -99,13 +122,15 @@ class EpochCheckpoint:
     def save(self, engine: Engine) -> None:
         """Save the state after an epoch, unless that was done a moment ago."""
         begun = time.perf_counter()
-        if not self.writes or SHARE * (begun - self._saved) < self._cost:
+        if not self.writes or self.share * (begun - self._saved) < self._cost:
             return
         states = {
             name: _learned(part) if isinstance(part, nn.Module) else part.state_dict()
             for name, part in self.parts.items()
         }
-        save_tensors(self.path, {"fingerprint": self.fingerprint, "epoch": engine.state.epoch, "parts": states})  # type: ignore[dict-item]
+        over = bool(engine.should_terminate)
+        saved = {"fingerprint": self.fingerprint, "epoch": engine.state.epoch, "over": over, "parts": states}
+        save_tensors(self.path, saved)
         self._saved = time.perf_counter()
         self._cost = self._saved - begun
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -82,6 +83,8 @@ class ErasureCycles:
         self.settle_end = settle_end
         self.alpha = alpha
         self.seed = seed
+        self._resumed: dict[str, Any] | None = None
+        self._settling = False
 
     def attach(self, engine: Engine) -> None:
         """Register the handler; put it before those that write the history."""
@@ -107,6 +110,9 @@ class ErasureCycles:
             raise ValueError(f"settling needs the retention term {unknown[0]!r}, which this trainer lacks")
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
             raise ValueError("cycles run in one process: start the run without torchrun, or choose another erasure")
+        if self._resumed is not None:
+            self._go_on(engine, self._resumed)
+            return
         self._rates = [float(group["lr"]) for group in engine.optimizer.param_groups]
         self._kept = self._best = self._look(engine)
         self._over, self._cycle, self._step = False, 0, 0
@@ -116,6 +122,25 @@ class ErasureCycles:
                 f"{describe(self._kept.found)}; there is nothing to forget, or the target is not theirs"
             )
         self._turn(engine, settling=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the cycles are, for a checkpoint at the end of an epoch."""
+        kept, best = ({**asdict(one.found), "state": one.state} for one in (self._kept, self._best))
+        numbers = {"over": self._over, "cycle": self._cycle, "step": self._step, "erase_steps": self._erase_steps}
+        return {**numbers, "settling": self._settling, "rates": self._rates, "kept": kept, "best": best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there when the engine starts."""
+        self._resumed = dict(state)
+
+    def _go_on(self, engine: Engine, saved: dict[str, Any]) -> None:
+        self._over, self._cycle, self._step = saved["over"], saved["cycle"], saved["step"]
+        self._erase_steps, self._rates = saved["erase_steps"], list(saved["rates"])
+        found = [dict(saved[name]) for name in ("kept", "best")]
+        states = [one.pop("state") for one in found]
+        kept, best = (_Settled(found=TwoSamples(**one), state=state) for one, state in zip(found, states, strict=True))
+        self._kept, self._best, self._resumed = kept, best, None
+        engine.settling = self._settling = saved["settling"]
 
     def clear(self, engine: Engine) -> None:
         """Take the figures of a settling out of the epochs after it."""
@@ -186,7 +211,7 @@ class ErasureCycles:
         self._turn(engine, settling=False)
 
     def _turn(self, engine: Engine, *, settling: bool) -> None:
-        engine.settling, self._step = settling, 0
+        engine.settling, self._settling, self._step = settling, settling, 0
         engine.optimizer.state.clear()  # as whoever trains on would: what momentum remembers must not count
 
     def _look(self, engine: Engine) -> _Settled:

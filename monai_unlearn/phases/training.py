@@ -36,11 +36,8 @@ def run_trainer(session: Session, trainer: SupervisedTrainer, *, handlers: Itera
         fingerprint=session.begun,
         writes=is_first(),
     )
-    checkpoint.attach(trainer)
     with closing_handlers(handlers):
-        if session.setting("resume"):
-            checkpoint.restore(trainer)
-        trainer.run()
+        checkpoint.run(trainer, resume=session.setting("resume"))
 
 
 def _parts(trainer: SupervisedTrainer, handlers: Iterable[object]) -> dict[str, Any]:

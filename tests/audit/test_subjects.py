@@ -75,6 +75,12 @@ def test_training_cases_are_shuffled_alike_for_a_seed_and_afresh_in_every_pass()
     assert len(retain) == COUNTS["retain"] < len(items())
 
 
+@pytest.mark.parametrize(("count", "size", "batches"), [(5, 2, 2), (4, 2, 2), (1, 2, 1), (3, 1, 3), (6, 4, 2)])
+def test_no_training_batch_is_of_one_case_where_there_are_others(count, size, batches):
+    cases = planted_cases({})
+    assert len(cases.training_loader(cases.training_ids[:count], batch_size=size, seed=0)) == batches
+
+
 def test_a_plain_copy_has_the_output_no_adapter_and_weights_that_learn():
     student = adapted_student(learned=0.5).eval()
     copied = plain_copy(student)

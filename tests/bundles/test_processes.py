@@ -39,7 +39,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
     root = tmp_path_factory.mktemp("processes") / "bundle"
     config = write_bundle(root, "flexible_unet")
     overlay, several = (str(ROOT / "bundles" / name) for name in ("unlearn.json", "unlearn_multi_gpu.json"))
-    settings = ["--request", "['case_01']", "--train#trainer#max_epochs", "2", "--ledger", "none"]
+    settings = ["--request", "['case_01']", "--train#trainer#max_epochs", "2", "--ledger", "none", "--tier", "none"]
     settings += ["--train#random_transforms#0#prob", "0.0"]  # every process draws by itself; here they have to agree
 
     def command(files: list[str], out: str) -> list[str]:
