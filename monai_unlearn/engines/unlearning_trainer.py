@@ -228,13 +228,13 @@ class _FrozenNormalisation(Inferer):
         self.keywords: dict[str, Any] = {}
 
     def __call__(self, inputs: torch.Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        self.freeze(network)
+        self.freeze(network, alone=len(inputs) == 1)
         self.arguments, self.keywords = args, kwargs
         return self.run(inputs, network)
 
-    def freeze(self, network: nn.Module) -> None:
-        """Freeze the statistics, unless they are to move."""
-        if self.frozen:
+    def freeze(self, network: nn.Module, *, alone: bool = False) -> None:
+        """Freeze the statistics, unless they are to move; a case that is ``alone`` in its batch gives none."""
+        if self.frozen or alone:
             freeze_normalisation(network)
 
     def run(self, inputs: torch.Tensor, network: nn.Module) -> Any:

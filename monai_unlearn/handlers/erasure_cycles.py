@@ -119,7 +119,8 @@ class ErasureCycles:
         if self._kept.found.gap < -self.tolerance:
             raise ValueError(
                 "before anything is erased the forget cases do worse than their target: "
-                f"{describe(self._kept.found)}; there is nothing to forget, or the target is not theirs"
+                f"{describe(self._kept.found)}. It says nothing of how far to go; give erase#comparison 'views' of "
+                "these cases in the place of reference cases, or choose another erasure"
             )
         self._turn(engine, settling=False)
 

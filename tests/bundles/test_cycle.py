@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from .conftest import run_bundle, settings_for
+from .zoo import unlearn, write_bundle
 
 CYCLES = {
     "scope": "weights",
@@ -62,3 +63,20 @@ def test_any_erasure_can_stop_at_the_target(pictures: Path, tmp_path: Path, capl
     assert max(epoch for epoch, _ in rows) == 1
     assert rows[1, "forget_score"] >= 0
     assert "the target is met after epoch 1" in caplog.text or "OVER-FORGETTING: after epoch 1" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["flexible_unet", "densenet"])
+def test_cycles_go_with_a_bundle_of_the_zoo(tmp_path: Path, kind: str, quiet_logging: None) -> None:
+    cycles = {"erase_epochs": 0.5, "settle_epochs": 0.5, "tolerance": 2.0}  # one cycle is enough
+    unlearn(
+        write_bundle(tmp_path / "bundle", kind),
+        tmp_path / "out",
+        run_id="erasing",
+        request=["case_01"],
+        scope="weights",
+        erasure="cycle",
+        **{f"erase#own_handlers#3#{name}": value for name, value in cycles.items()},
+    )
+    rows = rows_of(tmp_path / "out")
+    assert rows[1, "cycle"] == 1
+    assert 0 <= rows[1, "settled_forget_score"] <= 1

@@ -139,7 +139,7 @@ def test_the_epoch_in_which_a_settling_ends_has_its_figures(tmp_path):
 def test_forget_cases_that_do_worse_than_their_target_already_are_refused():
     engine = Memory(per_step=0.1)
     nn.init.constant_(engine.network.weight, 0.5)
-    with pytest.raises(ValueError, match="there is nothing to forget"):
+    with pytest.raises(ValueError, match="do worse than their target"):
         run(engine)
 
 
