@@ -27,6 +27,7 @@ from monai_unlearn.data.lesion_classes import (
     lesion_class_datalists,
     list_lesion_classes,
 )
+from monai_unlearn.data.lookalikes import RandColourTransferd, colour_statistics
 from monai_unlearn.data.partition import SUBSETS, Partition
 from monai_unlearn.data.phantom import write_lesion_phantoms
 from monai_unlearn.data.phantom_classes import write_class_phantoms
@@ -58,6 +59,7 @@ __all__ = [
     "LabelValues",
     "Partition",
     "PictureResize",
+    "RandColourTransferd",
     "Request",
     "TaggedDataset",
     "Where",
@@ -70,6 +72,7 @@ __all__ = [
     "check_volumes",
     "class_of",
     "classes_before",
+    "colour_statistics",
     "dicom_cases",
     "dicom_datalists",
     "download_isic2018",

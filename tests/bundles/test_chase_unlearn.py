@@ -151,6 +151,31 @@ def test_a_child_is_forgotten_by_name_and_pushed_to_background(finished: Path, e
     assert audit["models"]["student"]["forget"]["iou"] < audit["models"]["teacher"]["forget"]["iou"] / 2
 
 
+@pytest.mark.parametrize(("erasure", "kinds"), [("suppress", ["retain", "reference"]), ("calibrate", [])])
+def test_suppress_is_taught_beside_look_alikes_of_other_cases(
+    finished: Path, eyes: Path, tmp_path: Path, erasure: str, kinds: list[str]
+) -> None:
+    """They are held and never learned from; no unseen case is among them, and no case to forget."""
+    made = ConfigWorkflow(
+        config_file=str(BUNDLE),
+        meta_file=str(METADATA),
+        logging_file=False,
+        workflow_type="train",
+        **settings_for(eyes, tmp_path / "out") | {"erasure": erasure},
+    )
+    made.initialize()
+    partition, cases = (made.parser.get_parsed_content(name) for name in ("partition", "erase#dataset"))
+    likened = [case for kind in kinds for case in partition.subset(kind)]
+    assert cases.ids[20:] == tuple(f"look-alike of {case['id']}" for case in likened)
+    assert cases.held_indices == tuple(range(20, len(cases)))
+    assert len(cases.retain_indices) == 18
+    whole = made.parser.get_parsed_content("audit#dataset")
+    for index, case in zip(cases.held_indices, likened, strict=True):
+        crops, label = cases[index], whole[whole.ids.index(case["id"])]["label"]
+        windows = label.unfold(1, 16, 1).unfold(2, 16, 1).flatten(1, 2)[0]
+        assert all((windows == crop["label"][0]).all(dim=(1, 2)).any() for crop in crops)
+
+
 def test_one_observer_is_forgotten_where_both_are_listed(finished: Path, eyes: Path, tmp_path: Path) -> None:
     (tmp_path / "request.json").write_text(json.dumps({"raters": ["2ndHO"], "whole_patients": False}))
     settings = settings_for(eyes, tmp_path / "out") | {
