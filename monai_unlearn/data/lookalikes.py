@@ -36,7 +36,7 @@ class RandColourTransferd(RandomizableTransform, MapTransform):
     r"""Move the colours of an image some way, drawn at random, towards those of a randomly drawn other one.
 
     Per channel, with mean :math:`\mu` and standard deviation :math:`\sigma` of the image, :math:`\mu', \sigma'` of the
-    other, and :math:`u \sim U(0, 1.2)`, :math:`a \sim U(-shift, shift)`, :math:`b \sim U(-spread, spread)`:
+    other, :math:`u \sim U(0, 1.2)`, and :math:`a, b` the sum of a draw for all channels and one for each:
 
     .. math:: x \mapsto (x - \mu) \left(\frac{\sigma'}{\sigma}\right)^{u} e^{b} + \mu + u (\mu' - \mu) + a
 
@@ -46,8 +46,8 @@ class RandColourTransferd(RandomizableTransform, MapTransform):
     Args:
         keys: keys of the images, tensors of shape ``(C, *spatial)``.
         towards: dataset of the images whose colours are taken, under the same keys.
-        shift: the mean misses its aim by at most this, in the unit of the intensities.
-        spread: the logarithm of the contrast misses its aim by at most this.
+        shift: each draw of :math:`a` is uniform between this and its negative, in the unit of the intensities.
+        spread: each draw of :math:`b` likewise; :math:`b` is the logarithm of a contrast.
         dark: see :func:`colour_statistics`.
         intensity_range: lowest and highest intensity; the result is clipped to it.
         prob: probability that an item is changed.
@@ -97,9 +97,11 @@ class RandColourTransferd(RandomizableTransform, MapTransform):
 
     def _recolour(self, image: torch.Tensor, mean: torch.Tensor, deviation: torch.Tensor, way: float) -> torch.Tensor:
         own_mean, own_deviation = colour_statistics(image, dark=self.dark)
-        aside = torch.as_tensor(self.R.uniform(-self.shift, self.shift, len(mean))).to(mean)
-        contrast = torch.as_tensor(self.R.uniform(-self.spread, self.spread, len(mean))).to(mean).exp()
-        gain = (deviation / own_deviation.clamp_min(1e-6)) ** way * contrast
+        aside, contrast = (
+            torch.as_tensor(self.R.uniform(-most, most, 1) + self.R.uniform(-most, most, len(mean))).to(mean)
+            for most in (self.shift, self.spread)
+        )
+        gain = (deviation / own_deviation.clamp_min(1e-6)) ** way * contrast.exp()
         aimed = own_mean + way * (mean - own_mean) + aside
         spatial = (1,) * (image.ndim - 1)
         gain, own_mean, aimed = (each.view(-1, *spatial) for each in (gain, own_mean, aimed))
