@@ -53,7 +53,7 @@ def relative_attack(
         return context.nothing(forgotten, too_few("forget and unseen cases", fewest))
     if not cases.subsets["reference"]:
         return context.nothing(forgotten, "there is no reference case to compare with")
-    reference = {name: expit(mean_over_parts(untrained[name])) for name in SUBSETS}
+    reference = {name: _probability_of(mean_over_parts(untrained[name])) for name in SUBSETS}
     auc, rate = {}, {}
     for role, network in models.items():
         own = {name: _probabilities(network, cases, name, config, statistic) for name in SUBSETS}
@@ -83,5 +83,10 @@ def _probabilities(
 ) -> Values:
     loader = cases.loader(cases.subsets[subset])
     (found,) = case_statistics([network], loader, statistic=statistic, inferer=config.inferer, device=config.device)
-    probabilities: Values = expit(mean_over_parts(found))
+    return _probability_of(mean_over_parts(found))
+
+
+def _probability_of(margins: Values) -> Values:
+    """Logistic function, never 0: of a margin of minus a thousand it would be, and no ratio can be taken of that."""
+    probabilities: Values = expit(margins).clip(min=np.finfo(np.float64).tiny)
     return probabilities

@@ -58,7 +58,9 @@ class EpochCheckpoint:
         self.fingerprint = fingerprint
         self.writes = writes
         self.share = share
-        self._saved = time.perf_counter()
+        self.seconds_before = 0.0
+        """How long runs took that ended before this one, up to the checkpoint that this one goes on from."""
+        self._begun = self._saved = time.perf_counter()
         self._cost = 0.0
 
     def attach(self, engine: Engine) -> None:
@@ -99,7 +101,7 @@ class EpochCheckpoint:
                 return False
             for name, part in self.parts.items():
                 part.load_state_dict(saved["parts"][name], **({"strict": False} if isinstance(part, nn.Module) else {}))
-            epoch, over = int(saved["epoch"]), bool(saved["over"])
+            epoch, over, self.seconds_before = int(saved["epoch"]), bool(saved["over"]), float(saved["seconds"])
         except Exception as error:  # torch raises a dozen kinds of error on a broken file; each means the same
             reason = str(error).partition("\n")[0][:200]
             raise ValueError(
@@ -128,9 +130,9 @@ class EpochCheckpoint:
             name: _learned(part) if isinstance(part, nn.Module) else part.state_dict()
             for name, part in self.parts.items()
         }
-        over = bool(engine.should_terminate)
-        saved = {"fingerprint": self.fingerprint, "epoch": engine.state.epoch, "over": over, "parts": states}
-        save_tensors(self.path, saved)
+        seconds = self.seconds_before + begun - self._begun
+        progress = {"epoch": engine.state.epoch, "over": bool(engine.should_terminate), "seconds": seconds}
+        save_tensors(self.path, {"fingerprint": self.fingerprint, "parts": states, **progress})
         self._saved = time.perf_counter()
         self._cost = self._saved - begun
 

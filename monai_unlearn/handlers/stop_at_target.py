@@ -54,6 +54,7 @@ class StopAtTarget:
         self.margin = margin
         self.seed = seed
         self.met = False
+        self._resumed = False
 
     def attach(self, engine: Engine) -> None:
         """Register the handler."""
@@ -62,8 +63,16 @@ class StopAtTarget:
         engine.add_event_handler(Events.COMPLETED, self.finish)
 
     def start(self, engine: Engine) -> None:
-        """Forget what an earlier run had met."""
-        self.met = False
+        """Forget what an earlier run had met, unless this one goes on from it."""
+        self.met, self._resumed = self.met and self._resumed, False
+
+    def state_dict(self) -> dict[str, bool]:
+        """Return whether the target was met, for a checkpoint at the end of an epoch."""
+        return {"met": self.met}
+
+    def load_state_dict(self, state: dict[str, bool]) -> None:
+        """Go on from there when the engine starts."""
+        self.met, self._resumed = state["met"], True
 
     def __call__(self, engine: Engine) -> None:
         """Look, and end the run if the target is met or was passed."""

@@ -89,9 +89,14 @@ def load_student(session: Session, folder: str) -> nn.Module:
 def _train(session: Session, phase: str, folder: str) -> dict[str, Any]:
     trainer = session.build(f"{phase}#trainer")
     trained = sum(parameter.numel() for group in trainer.optimizer.param_groups for parameter in group["params"])
-    run_trainer(session, trainer, handlers=session.build(f"{phase}#handlers"))
+    before = run_trainer(session, trainer, handlers=session.build(f"{phase}#handlers"))
     _save(session, session.build("student"), folder)
-    return {"epochs": trainer.state.epoch, "trainable_parameters": trained, "peak_rss_bytes": peak_memory_bytes()}
+    return {
+        "epochs": trainer.state.epoch,
+        "trainable_parameters": trained,
+        "peak_rss_bytes": peak_memory_bytes(),
+        "seconds_before": before,
+    }
 
 
 def _save(session: Session, student: nn.Module, folder: str) -> None:

@@ -219,7 +219,7 @@ class Session:
         self.at_work, self.begun = plan.phase, fingerprint
         start = time.perf_counter()
         figures = work() if self.folder.writes or not plan.alone else {}
-        seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - start + figures.pop("seconds_before", 0.0)
         wait_for_all()
         if self.folder.writes:
             self.folder.record(plan.phase, fingerprint=fingerprint, files=plan.files, seconds=seconds, **figures)

@@ -65,9 +65,9 @@ def retrain_oracle(session: Session) -> None:
 def _train(session: Session, parser: ConfigParser, name: str) -> dict[str, Any]:
     trainer = parser.get_parsed_content("train#trainer")
     handlers = parser.get_parsed_content("train#handlers") if "train#handlers" in parser else ()
-    run_trainer(session, trainer, handlers=handlers)
+    before = run_trainer(session, trainer, handlers=handlers)
     save_tensors(session.folder / name, trainer.network.state_dict())
-    return {"epochs": trainer.state.epoch}
+    return {"epochs": trainer.state.epoch, "seconds_before": before}
 
 
 def _planted(session: Session) -> dict[str, Any]:

@@ -15,17 +15,20 @@ from monai_unlearn.phases.session import Session, closing_handlers
 __all__ = ["run_trainer"]
 
 
-def run_trainer(session: Session, trainer: SupervisedTrainer, *, handlers: Iterable[object]) -> None:
+def run_trainer(session: Session, trainer: SupervisedTrainer, *, handlers: Iterable[object]) -> float:
     """Run a trainer to its end, going on from where a killed run of the same phase left it.
 
     Args:
         session: the session, in the work of a phase.
         trainer: the trainer.
         handlers: of the trainer; closed in the end, and part of the state where they have any.
+
+    Returns:
+        The seconds that killed runs had spent on what this one went on from.
     """
     handlers = list(handlers)
     if trainer.state.max_epochs < 1:
-        return
+        return 0.0
     name = f"state/running/{session.at_work}.pt"
     if session.folder.writes:
         session.folder.claim([name])
@@ -38,6 +41,7 @@ def run_trainer(session: Session, trainer: SupervisedTrainer, *, handlers: Itera
     )
     with closing_handlers(handlers):
         checkpoint.run(trainer, resume=session.setting("resume"))
+    return checkpoint.seconds_before
 
 
 def _parts(trainer: SupervisedTrainer, handlers: Iterable[object]) -> dict[str, Any]:

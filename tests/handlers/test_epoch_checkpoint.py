@@ -77,6 +77,7 @@ def test_a_run_cut_in_any_epoch_ends_with_the_same_weights(
     trainer, checkpoint = trainer_of(tmp_path)
     checkpoint.run(trainer)
     assert trainer.state.epoch == EPOCHS
+    assert (checkpoint.seconds_before > 0) == (epoch > 1)  # cut before the first epoch was saved
     assert torch.equal(weights_of(trainer), undisturbed)
 
 
