@@ -75,7 +75,7 @@ def test_cycles_go_with_a_bundle_of_the_zoo(tmp_path: Path, kind: str, quiet_log
         request=["case_01"],
         scope="weights",
         erasure="cycle",
-        **{f"erase#own_handlers#3#{name}": value for name, value in cycles.items()},
+        **{f"erase#handlers#3#{name}": value for name, value in cycles.items()},
     )
     rows = rows_of(tmp_path / "out")
     assert rows[1, "cycle"] == 1

@@ -33,9 +33,24 @@ class DyingError(RuntimeError):
     """Stands for the power going off."""
 
 
+CYCLES = {
+    "scope": "weights",
+    "erasure": "cycle",
+    "erase#handlers#3#erase_epochs": 0.5,
+    "erase#handlers#3#settle_epochs": 1.0,
+    "erase#handlers#3#max_cycles": 2,
+    "train#trainer#max_epochs": 6,
+}
+
+
 @pytest.mark.usefixtures("quiet_logging")
-@pytest.mark.parametrize("epoch", [1, 2])
-@pytest.mark.parametrize("phase", ["teaching", "retraining", "erasing", "restoring"])
+@pytest.mark.parametrize(
+    ("phase", "epoch", "more"),
+    [
+        *((phase, epoch, {}) for phase in ("teaching", "retraining", "erasing", "restoring") for epoch in (1, 2)),
+        *(("erasing", epoch, CYCLES) for epoch in (1, 2)),
+    ],
+)
 def test_a_run_that_dies_after_an_epoch_ends_with_the_same_weights(
     small: dict[str, Any],
     tmp_path: Path,
@@ -43,9 +58,10 @@ def test_a_run_that_dies_after_an_epoch_ends_with_the_same_weights(
     caplog: pytest.LogCaptureFixture,
     phase: str,
     epoch: int,
+    more: dict[str, Any],
 ) -> None:
     settings = {**small, "oracle": "train", "restore#trainer#max_epochs": 3, "erase#trainer#max_epochs": 3}
-    settings["train#trainer#max_epochs"] = 3
+    settings |= {"train#trainer#max_epochs": 3, **more}
     settings["train#random_transforms"] = [
         {"_target_": "monai.transforms.RandFlipd", "keys": ["image", "label"], "prob": 0.5}
     ]
