@@ -53,16 +53,17 @@ class PrototypeRelearning:
         """Return ``restored``: the measure on other forget cases with a head of prototypes, and before it as curves."""
         forgotten = "with prototypes as low as the oracle with its own"
         shown, measured = self._divide(cases, config)
+        if not shown:
+            return _without("no class has two forget cases, one to show and one to measure", forgotten)
         samples = (*shown, *self._filling(shown, cases, config))
-        image = torch.as_tensor(next(iter(one_by_one(cases.loader(shown[:1]))))["image"]).to(config.device)
+        image = torch.as_tensor(next(iter(one_by_one(cases.loader(samples[:1]))))["image"]).to(config.device)
         window = network_input(models["teacher"], image, config.inferer)
         layer = find_rich_head(models["teacher"], window)
         after = {}
         for role, network in models.items():
             sums = PrototypeSums(plain_copy(network), layer, activation=config.activation)
             if reason := sums.refusal(window):
-                sentence = "Prototypes could not be put in place of the head."
-                return {"restored": Finding(value=None, forgotten=forgotten, sentence=sentence, reason=reason)}
+                return _without(reason, forgotten)
             _collect(sums, samples, cases, config)
             head = PrototypeHead(sums).to(config.device)
             after[role] = config.values(config.score(head, cases.loader(measured)), measured)
@@ -111,6 +112,11 @@ class PrototypeRelearning:
             retained = [case for case in cases.subsets["retain"] if truth[case] == label]
             filling += draw_cases(retained, self.shots, seed=config.seed)
         return filling
+
+
+def _without(reason: str, forgotten: str) -> dict[str, Finding]:
+    sentence = "Prototypes could not be put in place of the head."
+    return {"restored": Finding(value=None, forgotten=forgotten, sentence=sentence, reason=reason)}
 
 
 def _truth(cases: AuditCases) -> dict[str, int]:
