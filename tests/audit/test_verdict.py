@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from monai.data import DataLoader
+from torch import nn
 
 from monai_unlearn.audit import OUTCOMES, AuditCases, CaseScores, ClassScores, Margins, judge
 from monai_unlearn.metrics import tost
@@ -261,6 +264,48 @@ def test_without_an_oracle_the_target_of_a_class_request_is_zero(forget, outcome
     assert found["outcome"] == outcome
     assert found["gap"] == pytest.approx(forget, abs=0.02)
     assert not any("weaker yardstick" in sentence for sentence in found["sentences"])
+
+
+def test_a_request_of_two_classes_is_forgotten_where_cases_hold_one_of_them():
+    """Measured on maps: the student has lost the classes 2 and 3, the teacher knows them; a case holds one of them."""
+    ids = {name: tuple(f"{name}_{index}" for index in range(12)) for name in ("forget", "retain", "unseen")}
+    generator = torch.Generator().manual_seed(0)
+    items = []
+    for subset, of_subset in ids.items():
+        for index, case in enumerate(of_subset):
+            label = torch.zeros(1, 6, 6)
+            label[0, 0], label[0, 4] = 1.0, (2.0 + index % 2) * (subset == "forget")
+            items.append(
+                {"id": case, "image": label + 0.01 * torch.rand(label.shape, generator=generator), "label": label}
+            )
+
+    def scores(lost: tuple[float, ...]) -> CaseScores:
+        class Painter(nn.Module):
+            def forward(self, image: torch.Tensor) -> torch.Tensor:
+                painted = image.floor()[:, 0].long()
+                for value in lost:
+                    painted[painted == value] = 0
+                return 9.0 * nn.functional.one_hot(painted, 4).movedim(-1, 1)
+
+        return config.score(Painter(), DataLoader(items, batch_size=4))
+
+    config = audit_config(
+        activation="softmax",
+        classes=(2, 3),
+        loss_function=lambda logits, label: nn.functional.cross_entropy(logits, label[:, 0].long()),
+    )
+    cases = AuditCases(
+        dataset=[],
+        ids=[item["id"] for item in items],
+        subsets={**ids, "reference": ()},
+        batch_size=4,
+        training=[],
+        training_ids=[],
+        scores={"teacher": scores(()), "student": scores((2, 3))},
+    )
+    found = judge(cases, config, Margins(), {})
+    assert (found["against"], found["gap"], found["outcome"]) == ("0", 0.0, "forgotten")
+    assert found["utility_kept"] is True
 
 
 def test_with_an_oracle_the_target_of_a_class_request_is_the_oracle():
