@@ -62,7 +62,7 @@ def check(found: dict[str, Any], name: str) -> dict[str, Any]:
     ],
 )
 def test_each_place_between_teacher_and_nothing_has_its_word(forget, outcome):
-    found = verdict(iou_cases(forget=forget))
+    found = verdict(iou_cases(forget=forget), recovery=0.0)
     assert found["outcome"] == outcome
     assert found["against"] == "oracle"
     assert found["conclusive"] is True
@@ -148,7 +148,8 @@ def test_an_auc_that_is_off_by_chance_is_no_failure():
 @pytest.mark.parametrize("count", [20, 60])
 def test_a_second_oracle_passes_in_nine_of_ten_resamplings(count):
     """Null calibration: student and oracle differ by chance alone, case by case."""
-    found = [verdict(iou_cases(count, seed=seed, spread=0.02 if count == 20 else 0.05)) for seed in range(20)]
+    spread = 0.02 if count == 20 else 0.05
+    found = [verdict(iou_cases(count, seed=seed, spread=spread), recovery=0.0) for seed in range(20)]
     assert sum(one["outcome"] == "forgotten" for one in found) >= 18
     assert sum(one["passed"] for one in found) >= 18
 
@@ -159,6 +160,16 @@ def test_few_cases_are_not_enough_to_be_sure():
     assert found["conclusive"] is False
     assert any("too few cases" in sentence for sentence in found["sentences"])
     assert not any("AUC" in one["name"] for one in found["checks"]), "five cases have no AUC"
+
+
+def test_a_gap_that_chance_explains_holds_in_the_checks_as_it_does_in_the_outcome():
+    found = next(
+        one
+        for one in (verdict(iou_cases(5, seed=seed, spread=0.08)) for seed in range(20))
+        if one["outcome"] == "forgotten" and abs(one["gap"]) > 0.02
+    )
+    assert check(found, "forget against the oracle")["holds"] is True
+    assert check(verdict(iou_cases(forget=0.75)), "forget against the oracle")["holds"] is False
 
 
 def test_one_case_alone_is_never_conclusive():
@@ -208,7 +219,7 @@ def test_nobody_asks_more_than_the_oracle_can():
     cases = iou_cases()
     worse = iou_cases(unseen=0.76)
     scores = {"teacher": cases.scores["teacher"], "oracle": worse.scores["student"], "student": worse.scores["student"]}
-    found = verdict(drawn_like(cases, scores))
+    found = verdict(drawn_like(cases, scores), recovery=0.0)
     assert check(found, "unseen against the oracle")["value"] == 0
     assert found["passed"] is True
 
@@ -231,11 +242,21 @@ def test_the_permanent_grade_is_held_to_its_own_bound_from_both_sides():
     assert check(verdict(iou_cases(), recovery=0.05, grade="permanent"), "recovery")["holds"]
 
 
+@pytest.mark.parametrize(("recovery", "passed"), [(0.15, False), (-0.15, False), (0.05, True)])
+def test_what_comes_back_within_the_bound_for_hiding_may_still_be_too_much_for_the_permanent_grade(recovery, passed):
+    permanent = verdict(iou_cases(), recovery=recovery, grade="permanent")
+    assert permanent["hidden"] is False
+    assert permanent["passed"] is passed
+    assert verdict(iou_cases(), recovery=recovery, grade="reversible")["passed"] is True
+
+
 def test_untried_relearning_and_relearning_without_a_figure_are_told_apart():
-    assert "was not tested" in verdict(iou_cases())["sentences"][-1]
+    untried = verdict(iou_cases())
+    assert "was not tested" in untried["sentences"][-1]
+    assert (untried["hidden"], untried["passed"]) == (None, False), "what was not looked for is not shown to be absent"
     none = {"retain_relearning": {"figures": {"recovery": {"value": None, "reason": "the student lost nothing"}}}}
     found = judge(iou_cases(), CONFIG, Margins(), none)
-    assert found["hidden"] is None
+    assert (found["hidden"], found["passed"]) == (None, False)
     assert "cannot be said: the student lost nothing" in found["sentences"][-1]
 
 
