@@ -121,7 +121,7 @@ class PlantedCanaries:
             details={
                 "p_value": powers,
                 "teacher_remembers": not weak,
-                "by_position": {role: values.tolist() for role, values in known.items()},
+                "every_canary": {role: sorted(values.tolist()) for role, values in known.items()},
             },
         )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from monai_unlearn.visualize.report_finite import find_not_finite
 
 __all__ = ["Finding"]
 
@@ -27,7 +28,7 @@ class Finding:
         details: further figures that belong to this one, by name; only what JSON can hold.
 
     Raises:
-        ValueError: if a number is not finite, or neither a value nor a reason is given.
+        ValueError: if a number is not finite, those of the details included, or neither a value nor a reason is given.
     """
 
     value: float | None
@@ -42,10 +43,10 @@ class Finding:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        numbers = [self.value, self.oracle, self.teacher, *(self.interval or ())]
-        numbers += [one for curve in self.series.values() for one in curve]
-        if any(number is not None and not math.isfinite(number) for number in numbers):
-            raise ValueError(f"a figure of the audit is not finite: {self.sentence!r}; give None and a reason")
+        if broken := find_not_finite(self.content(), "figure"):
+            raise ValueError(
+                f"a figure of the audit is not finite: {self.sentence!r}, {broken}; give None and a reason"
+            )
         if self.value is None and not self.reason:
             raise ValueError(f"a figure without a value needs a reason: {self.sentence!r}")
 

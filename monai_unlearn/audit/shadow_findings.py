@@ -96,9 +96,9 @@ def worst_case(after: ShadowScores, before: ShadowScores, context: FindingContex
         details={
             **context.facts,
             **chance,
-            "position": int(after.case_aucs().argmax()),
-            "by_position": after.case_aucs().tolist(),
-            "by_position_before": before.case_aucs().tolist(),
+            # sorted: in the order of the cases whoever has the datalist could read single ones
+            "every_auc": sorted(after.case_aucs().tolist()),
+            "every_auc_before": sorted(before.case_aucs().tolist()),
         },
     )
 

@@ -43,6 +43,8 @@ def test_a_figure_is_written_with_everything_that_is_needed_to_read_it():
         {"value": 1.0, "teacher": float("nan")},
         {"value": 1.0, "interval": (0.0, float("inf"))},
         {"value": 1.0, "series": {"student": [0.0, float("nan")]}},
+        {"value": 1.0, "details": {"p_value": float("nan")}},
+        {"value": 1.0, "details": {"by": {"teacher": [0.5, (1, float("-inf"))]}}},
     ],
 )
 def test_a_number_that_is_none_is_refused_wherever_it_stands(numbers):

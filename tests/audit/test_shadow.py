@@ -172,10 +172,13 @@ def test_rmia_reads_the_audited_networks_themselves(all_left, nothing_left):
     assert all_left["rmia"].teacher > all_left["rmia"].oracle + 0.1
 
 
-def test_the_worst_case_is_the_largest_and_named_by_position_alone(all_left):
+def test_the_worst_case_is_the_largest_and_nothing_says_which_it_is(all_left):
     details = all_left["worst_case"].details
-    assert all_left["worst_case"].value == max(details["by_position"]) == details["by_position"][details["position"]]
-    assert len(details["by_position"]) == FORGET
+    assert all_left["worst_case"].value == max(details["every_auc"])
+    for name in ("every_auc", "every_auc_before"):
+        assert len(details[name]) == FORGET
+        assert details[name] == sorted(details[name]), "the order of the datalist would name the case"
+    assert "position" not in details
     assert not any("case_" in str(finding.content()["details"]) for finding in all_left.values())
 
 
