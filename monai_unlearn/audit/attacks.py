@@ -81,10 +81,10 @@ class ConfidenceAttack:
                 continue
             sides = {name: _sides(cases, name, signal) for name in models}
             members, others = sides["student"]
-            among = "with foreground" if signal.startswith("foreground") else ""
+            among = " with foreground" if signal.startswith("foreground") else ""
             findings = _findings(
                 sides,
-                reason=too_few(len(members), len(others), among=among),
+                reason=too_few({"forget": len(members), "unseen": len(others)}, noun=f"cases{among}"),
                 what=signal.replace("foreground_", "") + (" over the foreground" if among else ""),
                 confidence=self.confidence,
                 seed=config.seed,

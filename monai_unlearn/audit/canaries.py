@@ -14,7 +14,7 @@ from scipy import stats
 from torch import nn
 
 from monai_unlearn.audit.finding import Finding
-from monai_unlearn.audit.membership import MINIMUM_CASES
+from monai_unlearn.audit.membership import too_few
 from monai_unlearn.audit.planting import Planting
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 from monai_unlearn.losses import case_losses
@@ -127,13 +127,8 @@ class PlantedCanaries:
 
     def _remembered(self, known: dict[str, NDArray[np.float64]], forgotten: str) -> Finding:
         count = len(known["student"])
-        if count < MINIMUM_CASES:
-            return Finding(
-                value=None,
-                forgotten=forgotten,
-                sentence="Not measured.",
-                reason=f"needs {MINIMUM_CASES} canaries; there are {count}",
-            )
+        if reason := too_few({"planted": count}, noun="canaries"):
+            return Finding(value=None, forgotten=forgotten, sentence="Not measured.", reason=reason)
         threshold = float(stats.norm.isf(self.fpr))
         shares = {role: float((values > threshold).mean()) for role, values in known.items() if len(values)}
         exact = stats.binomtest(int((known["student"] > threshold).sum()), count).proportion_ci(method="exact")

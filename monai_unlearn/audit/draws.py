@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monai_unlearn.audit.membership import MINIMUM_CASES
-
-__all__ = ["bootstrap_interval", "draw_cases", "draw_sides", "few_shots", "side_reason"]
+__all__ = ["bootstrap_interval", "draw_cases", "draw_sides", "few_shots"]
 
 _RESAMPLES = 1000
 
@@ -31,14 +29,6 @@ def draw_sides(forget: Sequence[str], unseen: Sequence[str], most: int, *, seed:
     """Draw equally many forget and unseen cases, at most ``most`` of each; the forget cases come first."""
     count = min(len(forget), len(unseen), most)
     return draw_cases(forget, count, seed=seed) + draw_cases(unseen, count, seed=seed)
-
-
-def side_reason(forget: Sequence[str], unseen: Sequence[str]) -> str:
-    """Say why forget and unseen cases cannot be told apart reliably; empty where they are enough."""
-    fewest = min(len(forget), len(unseen))
-    if fewest >= MINIMUM_CASES:
-        return ""
-    return f"needs {MINIMUM_CASES} forget and {MINIMUM_CASES} unseen cases; one of them has {fewest}"
 
 
 def few_shots(forget: Sequence[str], shots: int, *, most: int, seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:

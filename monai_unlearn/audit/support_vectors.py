@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monai_unlearn.audit.finding import Finding
-from monai_unlearn.audit.membership import MINIMUM_CASES
+from monai_unlearn.audit.membership import too_few
 from monai_unlearn.audit.scores import CaseScores
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 
@@ -81,9 +81,8 @@ class SupportVectorAttack:
 
 
 def _reason(cases: AuditCases) -> str:
-    fewest = min(len(cases.subsets["retain"]), len(cases.subsets["reference"]))
-    if fewest < MINIMUM_CASES:
-        return f"needs {MINIMUM_CASES} retain and {MINIMUM_CASES} reference cases to learn from; one has {fewest}"
+    if reason := too_few({"retain": len(cases.subsets["retain"]), "reference": len(cases.subsets["reference"])}):
+        return f"{reason}, too few to learn from"
     try:
         import sklearn  # noqa: F401
     except ImportError:

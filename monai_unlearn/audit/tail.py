@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from monai_unlearn.audit.finding import Finding
-from monai_unlearn.audit.membership import MINIMUM_CASES
+from monai_unlearn.audit.membership import too_few
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 from monai_unlearn.metrics import tpr_at_fpr
 
@@ -40,9 +40,7 @@ class TailTest:
 
     def _missing(self, subset: str, forgotten: str, models: AuditModels, cases: AuditCases) -> Finding:
         members, unseen = cases.subsets[subset], cases.subsets["unseen"]
-        fewest = min(len(members), len(unseen))
-        if fewest < MINIMUM_CASES:
-            reason = f"needs {MINIMUM_CASES} {subset} and {MINIMUM_CASES} unseen cases; one of them has {fewest}"
+        if reason := too_few({subset: len(members), "unseen": len(unseen)}):
             return Finding(value=None, forgotten=forgotten, sentence="The tail was not looked at.", reason=reason)
         share = {
             name: tpr_at_fpr(
