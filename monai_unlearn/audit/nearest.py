@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from monai_unlearn.audit.draws import bootstrap_interval, draw_cases
+from monai_unlearn.audit.draws import draw_cases
 from monai_unlearn.audit.finding import Finding
 from monai_unlearn.audit.membership import MINIMUM_CASES, too_few
 from monai_unlearn.audit.probe import fit_probe, stratified_folds
@@ -18,6 +18,7 @@ from monai_unlearn.audit.scores import ClassScores
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 from monai_unlearn.engines import predict_cases
 from monai_unlearn.losses import label_outcomes, log_probabilities
+from monai_unlearn.metrics import bootstrap_interval
 
 __all__ = ["NearestNeighbourMembership", "neighbour_accuracies"]
 

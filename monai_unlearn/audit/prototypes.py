@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from monai_unlearn.audit.draws import bootstrap_interval, draw_cases, few_shots
+from monai_unlearn.audit.draws import draw_cases, few_shots
 from monai_unlearn.audit.features import one_by_one
 from monai_unlearn.audit.finding import Finding
 from monai_unlearn.audit.prototype_head import PrototypeHead, PrototypeSums
@@ -17,6 +17,7 @@ from monai_unlearn.audit.scores import ClassScores
 from monai_unlearn.audit.stages import find_rich_head, network_input
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels, plain_copy
 from monai_unlearn.losses import label_outcomes
+from monai_unlearn.metrics import bootstrap_interval
 
 __all__ = ["PrototypeRelearning"]
 

@@ -14,7 +14,7 @@ from monai_unlearn.audit.finding import Finding
 from monai_unlearn.audit.scores import CaseScores, ClassScores
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 from monai_unlearn.engines import predict_cases
-from monai_unlearn.metrics import PooledCalibrationError, mean_interval
+from monai_unlearn.metrics import PooledCalibrationError, bootstrap_interval
 
 __all__ = ["Utility"]
 
@@ -78,7 +78,7 @@ class Utility:
             return Finding(value=None, forgotten=forgotten, sentence=f"Not measured on {subset}.", reason=reason)
         means = {name: float(of_model.mean()) for name, of_model in values.items()}
         intervals = {
-            name: mean_interval(of_model, confidence=self.confidence, seed=config.seed)
+            name: bootstrap_interval(np.mean, of_model, confidence=self.confidence, seed=config.seed)
             for name, of_model in values.items()
         }
         said = ", ".join(f"{name} {means[name]:.3f}" for name in ("oracle", "teacher") if name in means)

@@ -7,7 +7,8 @@ import pytest
 from scipy.integrate import trapezoid
 
 from monai_unlearn.audit import RelearningArea, savings
-from monai_unlearn.audit.draws import bootstrap_interval, draw_cases, draw_sides, few_shots
+from monai_unlearn.audit.draws import draw_cases, draw_sides, few_shots
+from monai_unlearn.metrics import bootstrap_interval
 from tests.audit.memorising import subjects, subset_ids
 
 
@@ -70,14 +71,6 @@ def test_the_ladder_ends_at_half_of_the_forget_cases(forget, rungs):
     assert found.details["shots"] == rungs
     assert found.details["cases_measured"] == max(1, forget - rungs[-1])
     assert found.details["measured_on_the_shown_case"] is (forget == 1)
-
-
-def test_the_interval_of_a_mean_is_that_of_resampling_by_hand():
-    values = np.random.default_rng(1).normal(size=40)
-    found = bootstrap_interval(np.mean, values, seed=0)
-    draws = np.random.default_rng(5).integers(40, size=(20000, 40))
-    assert found == pytest.approx(np.quantile(values[draws].mean(axis=1), [0.025, 0.975]), abs=0.03)
-    assert bootstrap_interval(np.mean, values[:1], seed=0) is None
 
 
 def test_the_interval_of_savings_draws_the_same_cases_of_all_networks():
