@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import nn
 
-from monai_unlearn.audit.finding import Finding
+from monai_unlearn.audit.finding import Finding, said_beside
 from monai_unlearn.audit.membership import too_few
 from monai_unlearn.audit.planting import Planting
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
@@ -107,7 +107,6 @@ class PlantedCanaries:
         reach = float(stats.norm.ppf(0.975)) / count**0.5
         powers = {role: float(stats.norm.sf(mean * len(known[role]) ** 0.5)) for role, mean in means.items()}
         weak = powers.get("teacher", 0.0) > self.fpr
-        beside = ", ".join(f"{role} {mean:.2f}" for role, mean in means.items() if role != "student")
         return Finding(
             value=value,
             oracle=means.get("oracle"),
@@ -115,7 +114,8 @@ class PlantedCanaries:
             interval=(value - reach, value + reach),
             forgotten=forgotten,
             sentence=(
-                f"What remains of the noise on {count} canaries is {value:.2f} standard deviations each ({beside})"
+                f"What remains of the noise on {count} canaries is {value:.2f} standard deviations each"
+                f"{said_beside(means, form='.2f')}"
                 + ("; the teacher itself shows no trace, so this proves nothing." if weak else ".")
             ),
             details={

@@ -8,7 +8,7 @@ from typing import Any
 
 from monai_unlearn.visualize.report_finite import find_not_finite
 
-__all__ = ["Finding"]
+__all__ = ["Finding", "said_beside"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,3 +64,17 @@ class Finding:
             "axis": self.axis or None,
             "details": dict(self.details),
         }
+
+
+def said_beside(values: Mapping[str, float], *, form: str = ".3f") -> str:
+    """Say the oracle's and the teacher's figure behind the student's, as `` (oracle 0.831, teacher 0.907)``.
+
+    Args:
+        values: figures by the role of the network; whichever of the two is not there is left out.
+        form: how a figure is written.
+
+    Returns:
+        The words with a leading space; empty where neither is there.
+    """
+    said = ", ".join(f"{role} {values[role]:{form}}" for role in ("oracle", "teacher") if role in values)
+    return f" ({said})" if said else ""

@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from monai_unlearn.audit.draws import draw_sides
 from monai_unlearn.audit.features import read_models, stages_of
-from monai_unlearn.audit.finding import Finding
+from monai_unlearn.audit.finding import Finding, said_beside
 from monai_unlearn.audit.membership import too_few
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 from monai_unlearn.metrics import membership_auc
@@ -89,7 +89,6 @@ class LinearProbe:
         }
         worst = int(np.argmax(series["teacher"]))
         at = {role: curve[worst] for role, curve in series.items()}
-        others = ", ".join(f"{role} {at[role]:.3f}" for role in ("oracle", "teacher") if role in at)
         return {
             "auc": Finding(
                 value=at["student"],
@@ -97,7 +96,7 @@ class LinearProbe:
                 teacher=at["teacher"],
                 forgotten=forgotten,
                 sentence=f"From the features of {stages[worst].name!r} a linear probe tells forget from unseen cases "
-                f"with an AUC of {at['student']:.3f} ({others}).",
+                f"with an AUC of {at['student']:.3f}{said_beside(at)}.",
                 series=series,
                 axis="stage",
                 details={

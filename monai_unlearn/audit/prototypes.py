@@ -11,7 +11,7 @@ import torch
 
 from monai_unlearn.audit.draws import draw_cases, few_shots
 from monai_unlearn.audit.features import one_by_one
-from monai_unlearn.audit.finding import Finding
+from monai_unlearn.audit.finding import Finding, said_beside
 from monai_unlearn.audit.prototype_head import PrototypeHead, PrototypeSums
 from monai_unlearn.audit.scores import ClassScores
 from monai_unlearn.audit.stages import find_rich_head, network_input
@@ -70,7 +70,6 @@ class PrototypeRelearning:
             after[role] = config.values(config.score(head, cases.loader(measured)), measured)
         before = {role: float(config.values(cases.scores[role], measured).mean()) for role in after}
         means = {role: float(values.mean()) for role, values in after.items()}
-        others = ", ".join(f"{role} {means[role]:.3f}" for role in ("oracle", "teacher") if role in means)
         return {
             "restored": Finding(
                 value=means["student"],
@@ -79,7 +78,7 @@ class PrototypeRelearning:
                 forgotten=forgotten,
                 sentence=f"With class means of {len(samples)} cases in place of the head, the student's "
                 f"{config.measure} on {'the one forget case itself' if shown == measured else 'other forget cases'} "
-                f"goes from {before['student']:.3f} to {means['student']:.3f} ({others}).",
+                f"goes from {before['student']:.3f} to {means['student']:.3f}{said_beside(means)}.",
                 interval=bootstrap_interval(np.mean, after["student"], seed=config.seed),
                 series={role: [before[role], means[role]] for role in means},
                 axis="own head, head of prototypes",

@@ -10,7 +10,7 @@ from scipy.special import expit
 from torch import nn
 
 from monai_unlearn.audit.dense_statistic import DenseStatistic
-from monai_unlearn.audit.finding import Finding
+from monai_unlearn.audit.finding import Finding, said_beside
 from monai_unlearn.audit.membership import too_few
 from monai_unlearn.audit.shadow_findings import FindingContext
 from monai_unlearn.audit.shadow_models import case_statistics
@@ -63,7 +63,6 @@ def relative_attack(
             for name in ("forget", "unseen")
         )
         auc[role], rate[role] = membership_auc(members, others), tpr_at_fpr(members, others, fpr=0.01)
-    beside = "".join(f", {role} {auc[role]:.3f}" for role in ("oracle", "teacher") if role in auc)
     return Finding(
         value=auc["student"],
         oracle=auc.get("oracle"),
@@ -71,7 +70,7 @@ def relative_attack(
         forgotten=forgotten,
         sentence=(
             "Compared with small networks that never saw them, RMIA tells forget from unseen cases with an AUC of "
-            f"{auc['student']:.3f}{beside}."
+            f"{auc['student']:.3f}{said_beside(auc)}."
         ),
         details={**context.facts, "tpr_at_1pct_fpr": rate},
     )
