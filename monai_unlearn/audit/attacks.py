@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monai_unlearn.audit.finding import Finding
+from monai_unlearn.audit.finding import Finding, said_beside
 from monai_unlearn.audit.membership import loss_attack, too_few
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 from monai_unlearn.metrics import auc_interval, membership_auc, tpr_at_fpr, tpr_curve
@@ -81,10 +81,10 @@ class ConfidenceAttack:
                 continue
             sides = {name: _sides(cases, name, signal) for name in models}
             members, others = sides["student"]
-            among = "with foreground" if signal.startswith("foreground") else ""
+            among = " with foreground" if signal.startswith("foreground") else ""
             findings = _findings(
                 sides,
-                reason=too_few(len(members), len(others), among=among),
+                reason=too_few({"forget": len(members), "unseen": len(others)}, noun=f"cases{among}"),
                 what=signal.replace("foreground_", "") + (" over the foreground" if among else ""),
                 confidence=self.confidence,
                 seed=config.seed,
@@ -137,6 +137,5 @@ def _by_model(values: Mapping[str, float]) -> dict[str, Any]:
 
 
 def _said(values: Mapping[str, float]) -> str:
-    others = [f"{name} {values[name]:.3f}" for name in ("oracle", "teacher") if name in values]
     warning = "" if "oracle" in values else "; without an oracle nobody knows what it ought to be"
-    return f"{values['student']:.3f}" + (f" ({', '.join(others)})" if others else "") + warning
+    return f"{values['student']:.3f}{said_beside(values)}{warning}"

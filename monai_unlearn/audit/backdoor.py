@@ -11,7 +11,7 @@ from scipy import stats
 from torch import nn
 
 from monai_unlearn.audit.canaries import NOTHING_PLANTED
-from monai_unlearn.audit.finding import Finding
+from monai_unlearn.audit.finding import Finding, said_beside
 from monai_unlearn.audit.planting import Planting
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 from monai_unlearn.losses import label_outcomes
@@ -49,7 +49,6 @@ class PlantedBackdoor:
         exact = stats.binomtest(hits, trials).proportion_ci(method="exact")
         p_value = float(stats.binomtest(hits, trials, chance, alternative="greater").pvalue)
         rates = {role: found[0] / trials for role, found in counts.items()}
-        beside = ", ".join(f"{role} {rate:.0%}" for role, rate in rates.items() if role != "student")
         return {
             "success": Finding(
                 value=rates["student"],
@@ -58,8 +57,8 @@ class PlantedBackdoor:
                 interval=(float(exact.low), float(exact.high)),
                 forgotten=forgotten,
                 sentence=(
-                    f"The trigger works on {hits} of {trials} unseen cases ({beside}; without the trigger {plain}); "
-                    f"that this is chance has the probability {p_value:.2g}."
+                    f"The trigger works on {hits} of {trials} unseen cases{said_beside(rates, form='.0%')}, without "
+                    f"the trigger on {plain}; that this is chance has the probability {p_value:.2g}."
                 ),
                 details={
                     "p_value": p_value,

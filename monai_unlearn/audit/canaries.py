@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import nn
 
-from monai_unlearn.audit.finding import Finding
-from monai_unlearn.audit.membership import MINIMUM_CASES
+from monai_unlearn.audit.finding import Finding, said_beside
+from monai_unlearn.audit.membership import too_few
 from monai_unlearn.audit.planting import Planting
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 from monai_unlearn.losses import case_losses
@@ -107,7 +107,6 @@ class PlantedCanaries:
         reach = float(stats.norm.ppf(0.975)) / count**0.5
         powers = {role: float(stats.norm.sf(mean * len(known[role]) ** 0.5)) for role, mean in means.items()}
         weak = powers.get("teacher", 0.0) > self.fpr
-        beside = ", ".join(f"{role} {mean:.2f}" for role, mean in means.items() if role != "student")
         return Finding(
             value=value,
             oracle=means.get("oracle"),
@@ -115,25 +114,21 @@ class PlantedCanaries:
             interval=(value - reach, value + reach),
             forgotten=forgotten,
             sentence=(
-                f"What remains of the noise on {count} canaries is {value:.2f} standard deviations each ({beside})"
+                f"What remains of the noise on {count} canaries is {value:.2f} standard deviations each"
+                f"{said_beside(means, form='.2f')}"
                 + ("; the teacher itself shows no trace, so this proves nothing." if weak else ".")
             ),
             details={
                 "p_value": powers,
                 "teacher_remembers": not weak,
-                "by_position": {role: values.tolist() for role, values in known.items()},
+                "every_canary": {role: sorted(values.tolist()) for role, values in known.items()},
             },
         )
 
     def _remembered(self, known: dict[str, NDArray[np.float64]], forgotten: str) -> Finding:
         count = len(known["student"])
-        if count < MINIMUM_CASES:
-            return Finding(
-                value=None,
-                forgotten=forgotten,
-                sentence="Not measured.",
-                reason=f"needs {MINIMUM_CASES} canaries; there are {count}",
-            )
+        if reason := too_few({"planted": count}, noun="canaries"):
+            return Finding(value=None, forgotten=forgotten, sentence="Not measured.", reason=reason)
         threshold = float(stats.norm.isf(self.fpr))
         shares = {role: float((values > threshold).mean()) for role, values in known.items() if len(values)}
         exact = stats.binomtest(int((known["student"] > threshold).sum()), count).proportion_ci(method="exact")

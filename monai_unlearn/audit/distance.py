@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from monai_unlearn.audit.membership import MINIMUM_CASES
+from monai_unlearn.audit.membership import too_few
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig
 from monai_unlearn.metrics import auc_interval, membership_auc
 
@@ -86,7 +86,7 @@ def attack_distance(cases: AuditCases, config: AuditConfig, *, confidence: float
     knows of a class, not whether it has seen a case.
     """
     forget, unseen = cases.subsets["forget"], cases.subsets["unseen"]
-    if "oracle" not in cases.scores or config.classes or min(len(forget), len(unseen)) < MINIMUM_CASES:
+    if "oracle" not in cases.scores or config.classes or too_few({"forget": len(forget), "unseen": len(unseen)}):
         return None
     sides = {name: (-scores.of(forget, "loss"), -scores.of(unseen, "loss")) for name, scores in cases.scores.items()}
     auc = {name: membership_auc(*pair) for name, pair in sides.items()}

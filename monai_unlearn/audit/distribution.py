@@ -8,6 +8,7 @@ from typing import ClassVar
 from scipy import stats
 
 from monai_unlearn.audit.finding import Finding
+from monai_unlearn.audit.membership import too_few
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 from monai_unlearn.metrics import mmd_test
 
@@ -38,8 +39,7 @@ class ScoreDistribution:
         """Return ``ks_p_value`` and ``mmd_p_value``."""
         forget = cases.subsets["forget"]
         forgotten = "above 0.05: not told apart from the oracle"
-        if len(forget) < SMALLEST:
-            reason = f"needs {SMALLEST} forget cases; there are {len(forget)}"
+        if reason := too_few({"forget": len(forget)}, needed=SMALLEST):
             none = Finding(value=None, forgotten=forgotten, sentence="No two-sample test was done.", reason=reason)
             return {"ks_p_value": none, "mmd_p_value": none}
         losses = {name: cases.scores[name].of(forget, "loss") for name in models}

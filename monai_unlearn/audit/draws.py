@@ -1,18 +1,12 @@
-"""Drawing cases for tests that need only some of them, and the interval that this leaves."""
+"""Drawing cases for tests that need only some of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from monai_unlearn.audit.membership import MINIMUM_CASES
-
-__all__ = ["bootstrap_interval", "draw_cases", "draw_sides", "few_shots", "side_reason"]
-
-_RESAMPLES = 1000
+__all__ = ["draw_cases", "draw_sides", "few_shots"]
 
 
 def draw_cases(ids: Sequence[str], count: int, *, seed: int) -> tuple[str, ...]:
@@ -33,14 +27,6 @@ def draw_sides(forget: Sequence[str], unseen: Sequence[str], most: int, *, seed:
     return draw_cases(forget, count, seed=seed) + draw_cases(unseen, count, seed=seed)
 
 
-def side_reason(forget: Sequence[str], unseen: Sequence[str]) -> str:
-    """Say why forget and unseen cases cannot be told apart reliably; empty where they are enough."""
-    fewest = min(len(forget), len(unseen))
-    if fewest >= MINIMUM_CASES:
-        return ""
-    return f"needs {MINIMUM_CASES} forget and {MINIMUM_CASES} unseen cases; one of them has {fewest}"
-
-
 def few_shots(forget: Sequence[str], shots: int, *, most: int, seed: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Divide the forget cases into a few that are shown and others that are measured.
 
@@ -58,28 +44,3 @@ def few_shots(forget: Sequence[str], shots: int, *, most: int, seed: int) -> tup
         return drawn, drawn
     shown = min(shots, len(drawn) // 2)
     return drawn[:shown], drawn[shown:][:most]
-
-
-def bootstrap_interval(
-    statistic: Callable[..., Any], *columns: NDArray[np.float64], seed: int, confidence: float = 0.95
-) -> tuple[float, float] | None:
-    """Percentile interval of a statistic of cases that are drawn anew with replacement.
-
-    Args:
-        statistic: takes the columns and ``axis``, the one of the cases; not finite where it is not defined, which
-            counts as beyond either bound.
-        columns: values of the same cases, each of shape ``(N,)``.
-        seed: of the draws.
-        confidence: share of the resampled statistics that lies in the interval.
-
-    Returns:
-        Lower and upper bound; ``None`` for a single case, or where too many draws leave the statistic undefined.
-    """
-    if len(columns[0]) < 2:
-        return None
-    rows = np.random.default_rng(seed).integers(len(columns[0]), size=(_RESAMPLES, len(columns[0])))
-    found = np.asarray(statistic(*(column[rows] for column in columns), axis=-1))
-    undefined, tail = ~np.isfinite(found), (1 - confidence) / 2
-    low = np.quantile(np.where(undefined, -np.inf, found), tail, method="lower")
-    high = np.quantile(np.where(undefined, np.inf, found), 1 - tail, method="higher")
-    return (float(low), float(high)) if np.isfinite([low, high]).all() else None

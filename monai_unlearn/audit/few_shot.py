@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from monai_unlearn.audit.draws import bootstrap_interval, draw_cases, few_shots
+from monai_unlearn.audit.draws import draw_cases, few_shots
 from monai_unlearn.audit.finding import Finding
 from monai_unlearn.audit.fine_tuning import fine_tune
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels, plain_copy
+from monai_unlearn.metrics import bootstrap_interval
 
 __all__ = ["FewShotRelearning", "area_under", "case_curves", "relearning_cases"]
 

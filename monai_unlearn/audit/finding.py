@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Finding"]
+from monai_unlearn.visualize.report_finite import find_not_finite
+
+__all__ = ["Finding", "said_beside"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class Finding:
         details: further figures that belong to this one, by name; only what JSON can hold.
 
     Raises:
-        ValueError: if a number is not finite, or neither a value nor a reason is given.
+        ValueError: if a number is not finite, those of the details included, or neither a value nor a reason is given.
     """
 
     value: float | None
@@ -42,10 +43,10 @@ class Finding:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        numbers = [self.value, self.oracle, self.teacher, *(self.interval or ())]
-        numbers += [one for curve in self.series.values() for one in curve]
-        if any(number is not None and not math.isfinite(number) for number in numbers):
-            raise ValueError(f"a figure of the audit is not finite: {self.sentence!r}; give None and a reason")
+        if broken := find_not_finite(self.content(), "figure"):
+            raise ValueError(
+                f"a figure of the audit is not finite: {self.sentence!r}, {broken}; give None and a reason"
+            )
         if self.value is None and not self.reason:
             raise ValueError(f"a figure without a value needs a reason: {self.sentence!r}")
 
@@ -63,3 +64,17 @@ class Finding:
             "axis": self.axis or None,
             "details": dict(self.details),
         }
+
+
+def said_beside(values: Mapping[str, float], *, form: str = ".3f") -> str:
+    """Say the oracle's and the teacher's figure behind the student's, as `` (oracle 0.831, teacher 0.907)``.
+
+    Args:
+        values: figures by the role of the network; whichever of the two is not there is left out.
+        form: how a figure is written.
+
+    Returns:
+        The words with a leading space; empty where neither is there.
+    """
+    said = ", ".join(f"{role} {values[role]:{form}}" for role in ("oracle", "teacher") if role in values)
+    return f" ({said})" if said else ""

@@ -9,9 +9,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monai_unlearn.audit.draws import draw_sides, side_reason
+from monai_unlearn.audit.draws import draw_sides
 from monai_unlearn.audit.features import read_models, stages_of
 from monai_unlearn.audit.finding import Finding
+from monai_unlearn.audit.membership import too_few
 from monai_unlearn.audit.probe import fit_probe, stratified_folds
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 
@@ -92,7 +93,7 @@ class InformationDifference:
         """Return ``information``, in nats, the sum over the stages with every stage as curves, and ``difference``."""
         forget, unseen = cases.subsets["forget"], cases.subsets["unseen"]
         forgotten = "0: the stages tell as little as the oracle's; 1: as much as the teacher's"
-        if reason := side_reason(forget, unseen):
+        if reason := too_few({"forget": len(forget), "unseen": len(unseen)}):
             nothing = Finding(value=None, forgotten=forgotten, sentence="Not measured.", reason=reason)
             return {"information": nothing, "difference": nothing}
         ids = draw_sides(forget, unseen, self.most, seed=config.seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monai_unlearn.audit.scores import CaseScores
@@ -26,22 +26,22 @@ def loss_attack(scores: CaseScores, *, forget: Sequence[str], unseen: Sequence[s
         ``auc`` and ``tpr_at_1pct_fpr``. With fewer than ten cases on a side both are ``None`` and ``reason`` says why.
         0.5 is no better than guessing; what matters is the oracle's figure, from both sides.
     """
-    if reason := too_few(len(forget), len(unseen)):
+    if reason := too_few({"forget": len(forget), "unseen": len(unseen)}):
         return {"auc": None, "tpr_at_1pct_fpr": None, "reason": reason}
     positive, negative = -scores.of(forget, "loss"), -scores.of(unseen, "loss")
     return {"auc": membership_auc(positive, negative), "tpr_at_1pct_fpr": tpr_at_fpr(positive, negative, fpr=0.01)}
 
 
-def too_few(forget: int, unseen: int, *, among: str = "") -> str:
-    """Say why an attack on so few cases gives no figure; empty if it does.
+def too_few(counts: Mapping[str, int], *, needed: int = MINIMUM_CASES, noun: str = "cases") -> str:
+    """Say why so few cases give no figure; empty if they are enough.
 
     Args:
-        forget: number of forget cases.
-        unseen: number of unseen cases.
-        among: which of them count, such as ``"with foreground"``.
+        counts: how many there are, by kind, such as ``{"forget": 9, "unseen": 24}``.
+        needed: how many of each there must be.
+        noun: what is counted, such as ``"cases with foreground"``.
     """
-    fewest = min(forget, unseen)
-    if fewest >= MINIMUM_CASES:
+    fewest = min(counts.values())
+    if fewest >= needed:
         return ""
-    which = f"{MINIMUM_CASES} forget and {MINIMUM_CASES} unseen cases" + (f" {among}" if among else "")
-    return f"needs {which}; one of them has {fewest}"
+    which = " and ".join(f"{needed} {kind}" for kind in counts)
+    return f"needs {which} {noun}; " + (f"one of them has {fewest}" if len(counts) > 1 else f"there are {fewest}")

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from monai_unlearn.audit.draws import bootstrap_interval, draw_cases
+from monai_unlearn.audit.draws import draw_cases
 from monai_unlearn.audit.finding import Finding
-from monai_unlearn.audit.membership import MINIMUM_CASES
+from monai_unlearn.audit.membership import MINIMUM_CASES, too_few
 from monai_unlearn.audit.probe import fit_probe, stratified_folds
 from monai_unlearn.audit.scores import ClassScores
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 from monai_unlearn.engines import predict_cases
 from monai_unlearn.losses import label_outcomes, log_probabilities
+from monai_unlearn.metrics import bootstrap_interval
 
 __all__ = ["NearestNeighbourMembership", "neighbour_accuracies"]
 
@@ -171,8 +172,8 @@ def _neighbour(table: _Table, classes: Sequence[int]) -> int | str:
     """Name the remaining class to which the oracle gives most of the forgotten one, or say why there is none."""
     truth, of_forget, probabilities = table
     removed = of_forget & np.isin(truth, classes)
-    if removed.sum() < MINIMUM_CASES:
-        return f"needs {MINIMUM_CASES} samples of the forgotten class; there are {int(removed.sum())}"
+    if reason := too_few({"forget": int(removed.sum())}, noun="samples of the forgotten class"):
+        return reason
     enough = [
         label
         for label in range(probabilities.shape[1])

@@ -40,8 +40,8 @@ class OracleGap:
     def __call__(self, models: AuditModels, cases: AuditCases, config: AuditConfig) -> dict[str, Finding]:
         """Return ``forget``, ``retain``, ``unseen`` (mean gaps, their tests in the details), ``tow``, ``tow_mia``.
 
-        The details of a gap hold the difference of every case, without its id, for
-        :func:`monai_unlearn.audit.pool_gaps`, which puts several audits together.
+        The details of a gap hold the difference of every case for :func:`monai_unlearn.audit.pool_gaps`, which puts
+        several audits together: sorted, for in the order of the cases whoever has the datalist could read single ones.
         """
         found, gaps = {}, {}
         for subset in SUBSETS:
@@ -75,7 +75,7 @@ class OracleGap:
                 **test.content(),
                 "margin": self.margin,
                 "alpha": self.alpha,
-                "differences": [round(value, 6) for value in differences.tolist()],
+                "differences": sorted(round(value, 6) for value in differences.tolist()),
             },
         )
 

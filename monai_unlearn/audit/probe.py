@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from monai_unlearn.audit.draws import draw_sides, side_reason
+from monai_unlearn.audit.draws import draw_sides
 from monai_unlearn.audit.features import read_models, stages_of
-from monai_unlearn.audit.finding import Finding
+from monai_unlearn.audit.finding import Finding, said_beside
+from monai_unlearn.audit.membership import too_few
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 from monai_unlearn.metrics import membership_auc
 
@@ -74,7 +75,7 @@ class LinearProbe:
         """Return ``auc``: the student's at the stage that betrays the teacher most, with all stages as curves."""
         forget, unseen = cases.subsets["forget"], cases.subsets["unseen"]
         forgotten = "the oracle's AUC, at every stage"
-        if reason := side_reason(forget, unseen):
+        if reason := too_few({"forget": len(forget), "unseen": len(unseen)}):
             return {"auc": Finding(value=None, forgotten=forgotten, sentence="Not probed.", reason=reason)}
         ids = draw_sides(forget, unseen, self.most, seed=config.seed)
         members = np.arange(len(ids)) < len(ids) // 2
@@ -88,7 +89,6 @@ class LinearProbe:
         }
         worst = int(np.argmax(series["teacher"]))
         at = {role: curve[worst] for role, curve in series.items()}
-        others = ", ".join(f"{role} {at[role]:.3f}" for role in ("oracle", "teacher") if role in at)
         return {
             "auc": Finding(
                 value=at["student"],
@@ -96,7 +96,7 @@ class LinearProbe:
                 teacher=at["teacher"],
                 forgotten=forgotten,
                 sentence=f"From the features of {stages[worst].name!r} a linear probe tells forget from unseen cases "
-                f"with an AUC of {at['student']:.3f} ({others}).",
+                f"with an AUC of {at['student']:.3f}{said_beside(at)}.",
                 series=series,
                 axis="stage",
                 details={

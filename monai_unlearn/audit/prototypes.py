@@ -9,14 +9,15 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from monai_unlearn.audit.draws import bootstrap_interval, draw_cases, few_shots
+from monai_unlearn.audit.draws import draw_cases, few_shots
 from monai_unlearn.audit.features import one_by_one
-from monai_unlearn.audit.finding import Finding
+from monai_unlearn.audit.finding import Finding, said_beside
 from monai_unlearn.audit.prototype_head import PrototypeHead, PrototypeSums
 from monai_unlearn.audit.scores import ClassScores
 from monai_unlearn.audit.stages import find_rich_head, network_input
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels, plain_copy
 from monai_unlearn.losses import label_outcomes
+from monai_unlearn.metrics import bootstrap_interval
 
 __all__ = ["PrototypeRelearning"]
 
@@ -53,22 +54,22 @@ class PrototypeRelearning:
         """Return ``restored``: the measure on other forget cases with a head of prototypes, and before it as curves."""
         forgotten = "with prototypes as low as the oracle with its own"
         shown, measured = self._divide(cases, config)
+        if not shown:
+            return _without("no class has two forget cases, one to show and one to measure", forgotten)
         samples = (*shown, *self._filling(shown, cases, config))
-        image = torch.as_tensor(next(iter(one_by_one(cases.loader(shown[:1]))))["image"]).to(config.device)
+        image = torch.as_tensor(next(iter(one_by_one(cases.loader(samples[:1]))))["image"]).to(config.device)
         window = network_input(models["teacher"], image, config.inferer)
         layer = find_rich_head(models["teacher"], window)
         after = {}
         for role, network in models.items():
             sums = PrototypeSums(plain_copy(network), layer, activation=config.activation)
             if reason := sums.refusal(window):
-                sentence = "Prototypes could not be put in place of the head."
-                return {"restored": Finding(value=None, forgotten=forgotten, sentence=sentence, reason=reason)}
+                return _without(reason, forgotten)
             _collect(sums, samples, cases, config)
             head = PrototypeHead(sums).to(config.device)
             after[role] = config.values(config.score(head, cases.loader(measured)), measured)
         before = {role: float(config.values(cases.scores[role], measured).mean()) for role in after}
         means = {role: float(values.mean()) for role, values in after.items()}
-        others = ", ".join(f"{role} {means[role]:.3f}" for role in ("oracle", "teacher") if role in means)
         return {
             "restored": Finding(
                 value=means["student"],
@@ -77,7 +78,7 @@ class PrototypeRelearning:
                 forgotten=forgotten,
                 sentence=f"With class means of {len(samples)} cases in place of the head, the student's "
                 f"{config.measure} on {'the one forget case itself' if shown == measured else 'other forget cases'} "
-                f"goes from {before['student']:.3f} to {means['student']:.3f} ({others}).",
+                f"goes from {before['student']:.3f} to {means['student']:.3f}{said_beside(means)}.",
                 interval=bootstrap_interval(np.mean, after["student"], seed=config.seed),
                 series={role: [before[role], means[role]] for role in means},
                 axis="own head, head of prototypes",
@@ -111,6 +112,11 @@ class PrototypeRelearning:
             retained = [case for case in cases.subsets["retain"] if truth[case] == label]
             filling += draw_cases(retained, self.shots, seed=config.seed)
         return filling
+
+
+def _without(reason: str, forgotten: str) -> dict[str, Finding]:
+    sentence = "Prototypes could not be put in place of the head."
+    return {"restored": Finding(value=None, forgotten=forgotten, sentence=sentence, reason=reason)}
 
 
 def _truth(cases: AuditCases) -> dict[str, int]:

@@ -10,9 +10,9 @@ from scipy.special import expit
 from torch import nn
 
 from monai_unlearn.audit.dense_statistic import DenseStatistic
-from monai_unlearn.audit.finding import Finding
-from monai_unlearn.audit.membership import MINIMUM_CASES
-from monai_unlearn.audit.shadow_findings import FindingContext, too_few
+from monai_unlearn.audit.finding import Finding, said_beside
+from monai_unlearn.audit.membership import too_few
+from monai_unlearn.audit.shadow_findings import FindingContext
 from monai_unlearn.audit.shadow_models import case_statistics
 from monai_unlearn.audit.shadow_scores import mean_over_parts
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
@@ -48,9 +48,8 @@ def relative_attack(
         offline: the same function's.
     """
     forgotten = "the oracle's figure; 0.5 if forget and unseen cases are alike"
-    fewest = min(len(cases.subsets["forget"]), len(cases.subsets["unseen"]))
-    if fewest < MINIMUM_CASES:
-        return context.nothing(forgotten, too_few("forget and unseen cases", fewest))
+    if reason := too_few({name: len(cases.subsets[name]) for name in ("forget", "unseen")}):
+        return context.nothing(forgotten, reason)
     if not cases.subsets["reference"]:
         return context.nothing(forgotten, "there is no reference case to compare with")
     reference = {name: _probability_of(mean_over_parts(untrained[name])) for name in SUBSETS}
@@ -64,7 +63,6 @@ def relative_attack(
             for name in ("forget", "unseen")
         )
         auc[role], rate[role] = membership_auc(members, others), tpr_at_fpr(members, others, fpr=0.01)
-    beside = "".join(f", {role} {auc[role]:.3f}" for role in ("oracle", "teacher") if role in auc)
     return Finding(
         value=auc["student"],
         oracle=auc.get("oracle"),
@@ -72,7 +70,7 @@ def relative_attack(
         forgotten=forgotten,
         sentence=(
             "Compared with small networks that never saw them, RMIA tells forget from unseen cases with an AUC of "
-            f"{auc['student']:.3f}{beside}."
+            f"{auc['student']:.3f}{said_beside(auc)}."
         ),
         details={**context.facts, "tpr_at_1pct_fpr": rate},
     )

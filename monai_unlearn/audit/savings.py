@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monai_unlearn.audit.draws import bootstrap_interval, draw_cases, few_shots
+from monai_unlearn.audit.draws import draw_cases, few_shots
 from monai_unlearn.audit.few_shot import area_under, case_curves, relearning_cases
 from monai_unlearn.audit.finding import Finding
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
+from monai_unlearn.metrics import bootstrap_interval
 
 __all__ = ["SMALLEST_LEAD", "RelearningArea", "savings"]
 

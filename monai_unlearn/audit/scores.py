@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -40,12 +40,15 @@ class CaseScores:
         per_class: arrays of shape ``(N, K)`` by name: ``iou``, ``dice``; empty for classification.
         signals: what attacks read beside the loss, arrays of shape ``(N,)`` by name, not part of a summary; those of
             :func:`monai_unlearn.metrics.case_confidence`, of the foreground for segmentation only.
+        present: which classes the truth of a case holds, shape ``(N, K)`` as ``per_class``; ``None`` for a
+            classification.
     """
 
     ids: tuple[str, ...]
     figures: dict[str, NDArray[np.float64]]
     per_class: dict[str, NDArray[np.float64]]
     signals: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    present: NDArray[np.bool_] | None = None
 
     def of(self, ids: Iterable[str], name: str) -> NDArray[np.float64]:
         """Return one figure of some cases, in the order of ``ids``."""
@@ -54,6 +57,24 @@ class CaseScores:
     def signal(self, ids: Iterable[str], name: str) -> NDArray[np.float64]:
         """Return one signal of some cases, in the order of ``ids``."""
         return self.signals[name][self.rows(ids)]
+
+    def overlap_of(self, ids: Iterable[str], columns: Sequence[int]) -> NDArray[np.float64]:
+        """Return the IoU of some cases over some classes, in the order of ``ids``.
+
+        It is the mean over those of the classes that the case holds. A class that is neither there nor predicted has
+        the IoU 1, so to count it would praise a network for saying nothing; only where a case holds none of the
+        classes is it the mean over all of them, which a false alarm lowers.
+
+        Args:
+            ids: the cases.
+            columns: columns of ``per_class``.
+        """
+        rows = self.rows(ids)
+        values = self.per_class["iou"][rows][:, columns]
+        held = np.ones_like(values) if self.present is None else self.present[rows][:, columns].astype(np.float64)
+        held[held.sum(axis=1) == 0] = 1
+        means: NDArray[np.float64] = (values * held).sum(axis=1) / held.sum(axis=1)
+        return means
 
     def lacks_foreground(self, ids: Iterable[str]) -> bool:
         """Whether no label of these cases has any foreground: then overlap praises whoever says nothing.
@@ -162,6 +183,7 @@ def score_cases(
         else:
             overlap = case_overlap(batch.logits, batch.label, activation=activation)
             values.update({str(name): value for name, value in overlap.items()})
+            values["present"] = _present(batch.logits, batch.label, activation)
         for name, value in values.items():
             columns.setdefault(name, []).append(value)
         label = None if task == "classification" else batch.label  # a class is not a foreground
@@ -182,5 +204,14 @@ def score_cases(
             probabilities=probabilities,
             truth=truth,
         )
+    present = arrays.pop("present").astype(np.bool_)
     means = {name: values.mean(axis=1) for name, values in arrays.items()}
-    return CaseScores(ids=tuple(ids), figures={**means, **loss}, per_class=arrays, signals=signals)
+    return CaseScores(ids=tuple(ids), figures={**means, **loss}, per_class=arrays, signals=signals, present=present)
+
+
+def _present(logits: torch.Tensor, label: torch.Tensor, activation: Activation) -> torch.Tensor:
+    """Say which classes each case holds, shape ``(B, K)`` as the columns of :func:`case_overlap`."""
+    truth = label_outcomes(label, logits, activation)
+    if activation == "sigmoid":
+        return truth.flatten(2).any(dim=2)
+    return torch.stack([(truth == value).flatten(1).any(dim=1) for value in range(1, logits.shape[1])], dim=1)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monai_unlearn.audit.finding import Finding
-from monai_unlearn.audit.membership import MINIMUM_CASES
+from monai_unlearn.audit.membership import too_few
 from monai_unlearn.audit.shadow_scores import ShadowScores, mean_over_parts, retain_ratios
 from monai_unlearn.metrics import forgetting_epsilon, forgetting_quality, margin_divergence, membership_auc
 
@@ -20,7 +20,6 @@ __all__ = [
     "margin_distance",
     "pooled_attack",
     "retain_privacy",
-    "too_few",
     "worst_case",
 ]
 
@@ -60,8 +59,8 @@ def pooled_attack(
 ) -> Finding:
     """AUC of a likelihood-ratio attack over all networks and forget cases, after and before erasing."""
     forgotten = "what chance gives, about 0.5"
-    if after.inside.shape[1] < MINIMUM_CASES:
-        return context.nothing(forgotten, too_few("forget cases", after.inside.shape[1]))
+    if reason := too_few({"forget": after.inside.shape[1]}):
+        return context.nothing(forgotten, reason)
     value, taught = after.auc(kind), before.auc(kind)
     chance = context.chance(after, lambda scores: scores.auc(kind))
     rates = {name: scores.tpr(kind) for name, scores in (("student", after), ("teacher", before))}
@@ -96,9 +95,9 @@ def worst_case(after: ShadowScores, before: ShadowScores, context: FindingContex
         details={
             **context.facts,
             **chance,
-            "position": int(after.case_aucs().argmax()),
-            "by_position": after.case_aucs().tolist(),
-            "by_position_before": before.case_aucs().tolist(),
+            # sorted: in the order of the cases whoever has the datalist could read single ones
+            "every_auc": sorted(after.case_aucs().tolist()),
+            "every_auc_before": sorted(before.case_aucs().tolist()),
         },
     )
 
@@ -165,8 +164,8 @@ def challenge_quality(after: ShadowScores, before: ShadowScores, context: Findin
 def retain_privacy(values: dict[str, dict[str, Values]], member: NDArray[np.bool_], context: FindingContext) -> Finding:
     """AUC of the attack on retain cases, after and before erasing."""
     forgotten = "the teacher's figure: who stays must not lose privacy by another one's erasure"
-    if member.shape[1] < MINIMUM_CASES:
-        return context.nothing(forgotten, too_few("retain cases", member.shape[1]))
+    if reason := too_few({"retain": member.shape[1]}):
+        return context.nothing(forgotten, reason)
     auc: dict[str, float] = {}
     for kind in ("taught", "unlearned"):
         ratios = retain_ratios(values[kind]["retain"], member)
@@ -184,8 +183,3 @@ def retain_privacy(values: dict[str, dict[str, Values]], member: NDArray[np.bool
         ),
         details=context.facts,
     )
-
-
-def too_few(what: str, fewest: int) -> str:
-    """Say why figures of many cases are missing."""
-    return f"needs {MINIMUM_CASES} {what}; there are {fewest}"

@@ -83,13 +83,15 @@ class AuditConfig:
         return "accuracy" if self.task == "classification" else "iou"
 
     def values(self, scores: CaseScores, ids: Iterable[str]) -> NDArray[np.float64]:
-        """Return the measure of some cases, one value each; of a class request that of its classes alone."""
+        """Return the measure of some cases, one value each; of a class request that of its classes alone.
+
+        Several classes of a segmentation are averaged over those that a case holds; see :meth:`CaseScores.overlap_of`.
+        """
         if self.task == "classification":
             return scores.of(ids, "correct")
         if not self.classes:
             return scores.of(ids, "iou")
-        chosen: NDArray[np.float64] = scores.per_class["iou"][scores.rows(ids)][:, self._columns()].mean(axis=1)
-        return chosen
+        return scores.overlap_of(ids, self._columns())
 
     def kept_values(self, scores: CaseScores, ids: Iterable[str]) -> NDArray[np.float64]:
         """Return the measure of what some cases hold that was *not* to be unlearned.

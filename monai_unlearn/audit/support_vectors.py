@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monai_unlearn.audit.finding import Finding
-from monai_unlearn.audit.membership import MINIMUM_CASES
+from monai_unlearn.audit.finding import Finding, said_beside
+from monai_unlearn.audit.membership import too_few
 from monai_unlearn.audit.scores import CaseScores
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 
@@ -47,7 +47,6 @@ class SupportVectorAttack:
             sentence = "The support-vector attack was not tried."
             return {"called_member": Finding(value=None, forgotten=forgotten, sentence=sentence, reason=reason)}
         share = {name: self._share(cases.scores[name], cases, config) for name in models}
-        others = ", ".join(f"{name} {share[name]:.3f}" for name in ("oracle", "teacher") if name in share)
         return {
             "called_member": Finding(
                 value=share["student"],
@@ -55,7 +54,7 @@ class SupportVectorAttack:
                 teacher=share.get("teacher"),
                 forgotten=forgotten,
                 sentence=f"A support-vector machine takes {share['student']:.3f} of the forget cases for members"
-                + (f" ({others})." if others else "."),
+                f"{said_beside(share)}.",
             )
         }
 
@@ -81,9 +80,8 @@ class SupportVectorAttack:
 
 
 def _reason(cases: AuditCases) -> str:
-    fewest = min(len(cases.subsets["retain"]), len(cases.subsets["reference"]))
-    if fewest < MINIMUM_CASES:
-        return f"needs {MINIMUM_CASES} retain and {MINIMUM_CASES} reference cases to learn from; one has {fewest}"
+    if reason := too_few({"retain": len(cases.subsets["retain"]), "reference": len(cases.subsets["reference"])}):
+        return f"{reason}, too few to learn from"
     try:
         import sklearn  # noqa: F401
     except ImportError:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from monai_unlearn.audit.finding import Finding
-from monai_unlearn.audit.membership import MINIMUM_CASES
+from monai_unlearn.audit.finding import Finding, said_beside
+from monai_unlearn.audit.membership import too_few
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 from monai_unlearn.metrics import tpr_at_fpr
 
@@ -40,9 +40,7 @@ class TailTest:
 
     def _missing(self, subset: str, forgotten: str, models: AuditModels, cases: AuditCases) -> Finding:
         members, unseen = cases.subsets[subset], cases.subsets["unseen"]
-        fewest = min(len(members), len(unseen))
-        if fewest < MINIMUM_CASES:
-            reason = f"needs {MINIMUM_CASES} {subset} and {MINIMUM_CASES} unseen cases; one of them has {fewest}"
+        if reason := too_few({subset: len(members), "unseen": len(unseen)}):
             return Finding(value=None, forgotten=forgotten, sentence="The tail was not looked at.", reason=reason)
         share = {
             name: tpr_at_fpr(
@@ -52,13 +50,12 @@ class TailTest:
             )
             for name in models
         }
-        others = ", ".join(f"{name} {share[name]:.3f}" for name in ("oracle", "teacher") if name in share)
         return Finding(
             value=share["student"],
             oracle=share.get("oracle"),
             teacher=share.get("teacher"),
             forgotten=forgotten,
             sentence=f"A share of {share['student']:.3f} of the unseen cases has a loss that {subset} cases never "
-            f"reach" + (f" ({others})." if others else "."),
+            f"reach{said_beside(share)}.",
             details={"false_negatives": self.false_negatives},
         )

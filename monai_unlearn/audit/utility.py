@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from monai_unlearn.audit.finding import Finding
+from monai_unlearn.audit.finding import Finding, said_beside
 from monai_unlearn.audit.scores import CaseScores, ClassScores
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 from monai_unlearn.engines import predict_cases
-from monai_unlearn.metrics import PooledCalibrationError, mean_interval
+from monai_unlearn.metrics import PooledCalibrationError, bootstrap_interval
 
 __all__ = ["Utility"]
 
@@ -78,17 +78,16 @@ class Utility:
             return Finding(value=None, forgotten=forgotten, sentence=f"Not measured on {subset}.", reason=reason)
         means = {name: float(of_model.mean()) for name, of_model in values.items()}
         intervals = {
-            name: mean_interval(of_model, confidence=self.confidence, seed=config.seed)
+            name: bootstrap_interval(np.mean, of_model, confidence=self.confidence, seed=config.seed)
             for name, of_model in values.items()
         }
-        said = ", ".join(f"{name} {means[name]:.3f}" for name in ("oracle", "teacher") if name in means)
         return Finding(
             value=means["student"],
             oracle=means.get("oracle"),
             teacher=means.get("teacher"),
             forgotten=forgotten,
             interval=intervals["student"],
-            sentence=f"The student's {config.measure} on {subset} is {means['student']:.3f} ({said}).",
+            sentence=f"The student's {config.measure} on {subset} is {means['student']:.3f}{said_beside(means)}.",
             details={"n": len(values["student"]), "intervals": {k: v and list(v) for k, v in intervals.items()}},
         )
 
@@ -98,13 +97,13 @@ class Utility:
             reason = "there is no unseen case to measure"
             return Finding(value=None, forgotten=forgotten, sentence="Calibration was not measured.", reason=reason)
         error = {name: self._error(name, models, cases, config) for name in models}
-        others = ", ".join(f"{name} {error[name]:.3f}" for name in ("oracle", "teacher") if name in error)
         return Finding(
             value=error["student"],
             oracle=error.get("oracle"),
             teacher=error.get("teacher"),
             forgotten=forgotten,
-            sentence=f"On unseen cases the student's probabilities are off by {error['student']:.3f} ({others}).",
+            sentence="On unseen cases the student's probabilities are off by "
+            f"{error['student']:.3f}{said_beside(error)}.",
             details={"bins": self.bins},
         )
 

@@ -65,9 +65,9 @@ def judge(cases: AuditCases, config: AuditConfig, margins: Margins, tests: Mappi
 
     Returns:
         ``outcome``, ``conclusive``, ``hidden`` (``None`` where relearning says nothing), ``utility_kept`` (``None``
-        where nothing could be measured), ``passed`` (forgotten, useful and not hidden), ``against``, ``gap``,
-        ``gap_interval``, ``checks`` (each with ``name``, ``value``, ``bound`` and ``holds``, some with ``interval``),
-        ``sentences``, ``margins``.
+        where nothing could be measured), ``passed`` (forgotten, useful, and shown not to be hidden; of the permanent
+        grade, with a recovery within ``margins.recovery``), ``against``, ``gap``, ``gap_interval``, ``checks`` (each
+        with ``name``, ``value``, ``bound`` and ``holds``, some with ``interval``), ``sentences``, ``margins``.
     """
     gap = measure_distance(cases, config, confidence=margins.confidence)
     attack = attack_distance(cases, config, confidence=margins.confidence)
@@ -81,9 +81,11 @@ def judge(cases: AuditCases, config: AuditConfig, margins: Margins, tests: Mappi
     utility = _utility(cases, config, margins)
     utility_kept = all(check["holds"] for check in utility) if utility else None
     share, hidden = _hidden(tests, margins)
+    stays_away = hidden is False and (config.grade != "permanent" or abs(share or 0.0) <= margins.recovery)
     if outcome in ("nothing to forget", "undecided"):
         hidden = None
-    checks = [_within("forget against the " + gap.against, gap.value, margins.measure, interval=gap.interval)]
+    holds = not gap.beyond(margins.measure)
+    checks = [_check("forget against the " + gap.against, gap.value, margins.measure, holds, interval=gap.interval)]
     if attack is not None:
         holds = not attack.clearly_beyond(margins.auc)  # a few dozen cases move an AUC by more than the margin
         name = "AUC of the loss attack against the oracle"
@@ -98,7 +100,7 @@ def judge(cases: AuditCases, config: AuditConfig, margins: Margins, tests: Mappi
         "conclusive": conclusive,
         "hidden": hidden,
         "utility_kept": utility_kept,
-        "passed": outcome == "forgotten" and utility_kept is True and not hidden,
+        "passed": outcome == "forgotten" and utility_kept is True and stays_away,
         "against": gap.against,
         "gap": gap.value,
         "gap_interval": None if gap.interval is None else list(gap.interval),

@@ -24,7 +24,7 @@ from monai_unlearn.metrics.margin_divergence import margin_divergence
 from monai_unlearn.metrics.membership import membership_auc, tpr_at_fpr, tpr_curve
 from monai_unlearn.metrics.overlap import CaseOverlapMetric, case_overlap
 from monai_unlearn.metrics.relative_membership import relative_membership
-from monai_unlearn.metrics.resampling import auc_interval, mean_interval
+from monai_unlearn.metrics.resampling import auc_interval, bootstrap_interval
 from monai_unlearn.metrics.two_samples import TwoSamples, compare_samples, difference_interval
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "TwoSamples",
     "auc_interval",
     "best_threshold",
+    "bootstrap_interval",
     "case_confidence",
     "case_kl_divergence",
     "case_overlap",
@@ -53,7 +54,6 @@ __all__ = [
     "leave_out_log_ratios",
     "macro_mean",
     "margin_divergence",
-    "mean_interval",
     "membership_auc",
     "mmd_test",
     "relative_membership",

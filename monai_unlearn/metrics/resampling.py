@@ -6,11 +6,15 @@ accuracy of 1, where the corrected one (BCa) is not. With a handful of cases it 
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-__all__ = ["auc_interval", "mean_interval"]
+__all__ = ["auc_interval", "bootstrap_interval"]
 
 Values = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
@@ -18,29 +22,55 @@ Interval = tuple[float, float]
 RESAMPLES = 1000
 
 
-def mean_interval(values: Values, *, confidence: float, seed: int, resamples: int = RESAMPLES) -> Interval | None:
-    """Interval of a mean over cases, which are drawn anew with replacement.
+def bootstrap_interval(
+    statistic: Callable[..., Any],
+    *samples: Values | Positions,
+    paired: bool = True,
+    confidence: float = 0.95,
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> Interval | None:
+    """Percentile interval of a statistic of cases that are drawn anew with replacement.
 
     Args:
-        values: one per case, shape ``(N,)``.
-        confidence: share of the resampled means that lies in the interval.
+        statistic: takes the samples and ``axis``, the one of the cases; not finite where it is not defined, which
+            counts as beyond either bound.
+        samples: values of cases, each of shape ``(N,)``.
+        paired: whether the samples are of the same cases, which are drawn together; else each is drawn by itself.
+        confidence: share of the resampled statistics that lies in the interval.
         seed: of the draws.
         resamples: number of draws.
 
     Returns:
-        Lower and upper bound; ``None`` for a single case, which says nothing about others.
+        Lower and upper bound; ``None`` for a single case on a side, which says nothing about others, or where too many
+        draws leave the statistic undefined.
     """
-    if len(values) < 2:
+    if min(map(len, samples)) < 2:
         return None
-    found = stats.bootstrap(
-        (values,),
-        np.mean,
-        confidence_level=confidence,
-        n_resamples=resamples,
-        method="percentile",
-        random_state=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(found.low), float(found.high)
+
+    def defined(*drawn: Values, axis: int) -> Values:
+        found = np.asarray(statistic(*drawn, axis=axis))
+        return np.where(np.isfinite(found), found, np.nan)
+
+    with warnings.catch_warnings():  # scipy warns of what is undefined, and speaks of another method
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        found = stats.bootstrap(
+            samples,
+            defined,
+            paired=paired,
+            vectorized=True,
+            confidence_level=confidence,
+            n_resamples=resamples,
+            method="percentile",
+            random_state=np.random.default_rng(seed),
+        )
+    low, high = found.confidence_interval
+    undefined = np.isnan(found.bootstrap_distribution)
+    if undefined.any():
+        tail, drawn = (1 - confidence) / 2, found.bootstrap_distribution
+        low = np.quantile(np.where(undefined, -np.inf, drawn), tail, method="lower")
+        high = np.quantile(np.where(undefined, np.inf, drawn), 1 - tail, method="higher")
+    return (float(low), float(high)) if np.isfinite([low, high]).all() else None
 
 
 def auc_interval(
@@ -84,16 +114,13 @@ def auc_interval(
         means: Values = ((_counts(rows) @ wins) * _counts(columns)).sum(axis=axis) / wins.size
         return means
 
-    found = stats.bootstrap(
-        (np.arange(len(members)), np.arange(len(others))),
-        mean_win,
-        vectorized=True,
-        confidence_level=confidence,
-        n_resamples=resamples,
-        method="percentile",
-        random_state=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(found.low), float(found.high)
+    rows, columns = np.arange(len(members)), np.arange(len(others))
+    found = bootstrap_interval(
+        mean_win, rows, columns, paired=False, confidence=confidence, seed=seed, resamples=resamples
+    )
+    if found is None:
+        raise ValueError("no draw of the cases has an AUC.")
+    return found
 
 
 def _counts(drawn: Positions) -> Values:

@@ -9,8 +9,11 @@ import numpy.typing as npt
 import torch
 from scipy.stats import mannwhitneyu
 
+from monai_unlearn.metrics.resampling import bootstrap_interval
+
 __all__ = ["TwoSamples", "compare_samples", "difference_interval"]
 
+Array = npt.NDArray[np.float64]
 Values = torch.Tensor | npt.ArrayLike
 
 
@@ -114,16 +117,22 @@ def difference_interval(
         resamples: number of draws.
         seed: of the draws.
     """
-    generator = np.random.default_rng(seed)
-    means = [
-        values[generator.integers(len(values), size=(resamples, len(values)))].mean(axis=1)
-        for values in (_finite(first, "first"), _finite(second, "second"))
+    # a single case is drawn every time, as two equal ones are
+    sides = [
+        np.repeat(side, 2) if len(side) == 1 else side for side in (_finite(first, "first"), _finite(second, "second"))
     ]
-    low, high = np.quantile(means[0] - means[1], [alpha / 2, 1 - alpha / 2])
-    return float(low), float(high)
+
+    def difference(one: Array, other: Array, axis: int) -> Array:
+        means: Array = one.mean(axis=axis) - other.mean(axis=axis)
+        return means
+
+    found = bootstrap_interval(difference, *sides, paired=False, confidence=1 - alpha, seed=seed, resamples=resamples)
+    if found is None:
+        raise ValueError("the difference of the means is too large to be written as a number.")
+    return found
 
 
-def _finite(values: Values, name: str) -> npt.NDArray[np.float64]:
+def _finite(values: Values, name: str) -> Array:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or not len(array) or not np.isfinite(array).all():
         raise ValueError(f"'{name}' holds one finite value per case, at least one; got shape {array.shape}.")

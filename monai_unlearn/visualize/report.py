@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -18,6 +17,7 @@ from monai_unlearn.visualize.comparison import ComparisonRow
 from monai_unlearn.visualize.loss_panels import CaseLosses
 from monai_unlearn.visualize.report_cases import show_cases
 from monai_unlearn.visualize.report_charts import attack_charts, case_charts, class_chart, history_chart
+from monai_unlearn.visualize.report_finite import find_not_finite
 from monai_unlearn.visualize.report_tables import SUBSETS, by_model, class_tables, first_score, score_table
 from monai_unlearn.visualize.report_tests import TIERS, gather_tests, leading_curves
 from monai_unlearn.visualize.report_verdict import summarise_verdict
@@ -54,7 +54,8 @@ def render_report(
     """
     if audit.get("schema") != 1:
         raise ValueError(f"the report reads audits of schema 1, not {audit.get('schema')!r}")
-    _check_finite(audit, "audit")
+    if broken := find_not_finite(audit, "audit"):
+        raise ValueError(f"{broken}: an audit holds finite numbers, or null for what is absent")
     data = audit["data"]
     if not isinstance(data.get("synthetic"), bool):
         raise ValueError(f"audit.data.synthetic must be true or false, not {data.get('synthetic')!r}")
@@ -128,14 +129,3 @@ def _environment() -> Environment:
     words = {"score": score, "interval": interval, "duration": duration, "quantity": quantity, "plain": plain_words}
     environment.filters.update(words, detail=detail, drawn=Markup)  # `drawn`: our own SVG, whose texts are escaped
     return environment
-
-
-def _check_finite(value: object, where: str) -> None:
-    if isinstance(value, Mapping):
-        for key, part in value.items():
-            _check_finite(part, f"{where}.{key}")
-    elif isinstance(value, list | tuple):
-        for index, part in enumerate(value):
-            _check_finite(part, f"{where}[{index}]")
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{where} is {value}: an audit holds finite numbers, or null for what is absent")

@@ -9,6 +9,7 @@ from typing import Any
 __all__ = ["detail", "duration", "interval", "plain_words", "quantity", "score"]
 
 _ABSENT = "—"
+_LONGEST_LIST = 10
 _SHORT = ("AUC", "CKA", "FPR", "IDI", "IoU", "KLoM", "KS", "MIA", "MMD", "NN", "RMIA", "ROC", "SVM", "TOST", "TPR")
 _ACRONYMS = {word.lower(): word for word in (*_SHORT, "ToW", "LiRA", "BaVarIA", "int8", "F1", "KL", "JS", "ECE")}
 _KNOWN = {"peak_rss_bytes": "Peak memory"}
@@ -57,7 +58,7 @@ def plain_words(name: str) -> str:
 
 
 def detail(value: Any) -> str:
-    """Say whatever JSON can hold in one line."""
+    """Say whatever JSON can hold in one line; of a list longer than ten only how long it is."""
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
         return quantity(value, "") if value is not None else _ABSENT
     if isinstance(value, str):
@@ -65,6 +66,8 @@ def detail(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
+        if len(value) > _LONGEST_LIST:  # nobody reads a value per case; audit.json holds them
+            return f"{len(value)} values"
         return ", ".join(detail(one) for one in value) or _ABSENT
     if isinstance(value, dict):
         return "; ".join(f"{plain_words(str(key))}: {detail(one)}" for key, one in value.items()) or _ABSENT

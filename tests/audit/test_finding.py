@@ -5,6 +5,7 @@ import json
 import pytest
 
 from monai_unlearn.audit import Finding
+from monai_unlearn.audit.finding import said_beside
 
 WORDS = {"forgotten": "0", "sentence": "The figure is 1."}
 
@@ -43,6 +44,8 @@ def test_a_figure_is_written_with_everything_that_is_needed_to_read_it():
         {"value": 1.0, "teacher": float("nan")},
         {"value": 1.0, "interval": (0.0, float("inf"))},
         {"value": 1.0, "series": {"student": [0.0, float("nan")]}},
+        {"value": 1.0, "details": {"p_value": float("nan")}},
+        {"value": 1.0, "details": {"by": {"teacher": [0.5, (1, float("-inf"))]}}},
     ],
 )
 def test_a_number_that_is_none_is_refused_wherever_it_stands(numbers):
@@ -54,3 +57,10 @@ def test_a_figure_without_a_value_needs_a_reason():
     with pytest.raises(ValueError, match="needs a reason"):
         Finding(value=None, **WORDS)
     assert Finding(value=None, reason="too few cases", **WORDS).content()["reason"] == "too few cases"
+
+
+def test_oracle_and_teacher_are_said_beside_the_student_as_far_as_they_are_there():
+    values = {"student": 0.5, "teacher": 0.90712, "oracle": 0.831}
+    assert said_beside(values) == " (oracle 0.831, teacher 0.907)"
+    assert said_beside({"teacher": 0.907}, form=".0%") == " (teacher 91%)"
+    assert said_beside({"student": 0.5}) == ""

@@ -5,6 +5,8 @@ import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from monai_unlearn.audit import MINIMUM_CASES, CaseScores, loss_attack
+from monai_unlearn.audit.membership import too_few
+from monai_unlearn.visualize.membership import FEWEST_CASES
 
 
 def scores_of(forget_losses: np.ndarray, unseen_losses: np.ndarray) -> tuple[CaseScores, dict[str, list[str]]]:
@@ -51,3 +53,14 @@ def test_with_fewer_than_ten_cases_on_a_side_there_is_no_figure_but_a_reason(few
 def test_ten_cases_on_either_side_are_enough():
     scores, names = scores_of(np.zeros(MINIMUM_CASES), np.ones(MINIMUM_CASES))
     assert loss_attack(scores, **names)["auc"] == 1.0
+
+
+def test_the_reason_names_every_kind_that_is_counted():
+    assert too_few({"forget": 10, "unseen": 10}) == ""
+    assert too_few({"forget": 12, "unseen": 9}) == "needs 10 forget and 10 unseen cases; one of them has 9"
+    assert too_few({"forget": 19}, needed=20) == "needs 20 forget cases; there are 19"
+    assert too_few({"planted": 4}, noun="canaries") == "needs 10 planted canaries; there are 4"
+
+
+def test_the_curves_of_the_report_ask_for_as_many_cases_as_the_attack():
+    assert MINIMUM_CASES == FEWEST_CASES

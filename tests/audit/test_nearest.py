@@ -127,7 +127,7 @@ def test_where_it_says_nothing_the_reason_is_given():
     several = config_of("segmentation", activation="sigmoid", classes=(1,))
     assert "do not exclude one another" in reason(cases, several)
     few = dataclasses.replace(cases, subsets={**subset_ids(), "forget": subset_ids()["forget"][:9]})
-    assert reason(few, config) == "needs 10 samples of the forgotten class; there are 9"
+    assert reason(few, config) == "needs 10 forget samples of the forgotten class; there are 9"
     few = dataclasses.replace(cases, subsets={**subset_ids(), "unseen": subset_ids()["unseen"][:9]})
     assert reason(few, config) == "no remaining class has 10 unseen samples"
 

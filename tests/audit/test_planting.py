@@ -111,6 +111,8 @@ def test_canaries_that_were_trained_on_are_recognised_and_others_are_not(models)
     assert trace.interval[0] > 1
     assert trace.details["p_value"]["student"] < 1e-6
     assert trace.details["teacher_remembers"]
+    for values in trace.details["every_canary"].values():
+        assert values == sorted(values), "the order of the datalist would name the cases"
     assert remembered.value > 0.3
     assert abs(trace.oracle) < 3 / 20**0.5
     assert remembered.oracle <= 0.1

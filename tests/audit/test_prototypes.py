@@ -177,6 +177,17 @@ def test_a_single_forget_case_is_measured_itself_and_the_sentence_says_so():
     assert found.interval is None
 
 
+def test_forget_cases_of_which_no_two_share_a_class_leave_none_to_show_and_the_reason_is_given():
+    models, cases, config = subjects()
+    scores = cases.scores["teacher"]
+    of_class = {int(scores.truth[row]): case for row, case in enumerate(scores.ids) if case.startswith("forget")}
+    assert len(of_class) > 1
+    each_its_own = dataclasses.replace(cases, subsets={**subset_ids(), "forget": tuple(of_class.values())})
+    found = PrototypeRelearning()(models, each_its_own, config)["restored"]
+    assert found.value is None
+    assert found.reason == "no class has two forget cases, one to show and one to measure"
+
+
 def test_a_student_with_adapters_is_read_as_its_merged_checkpoint():
     models, cases, config = subjects("teacher")
     plain = PrototypeRelearning()(models, cases, config)

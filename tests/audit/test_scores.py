@@ -143,3 +143,24 @@ def test_a_case_whose_output_is_not_finite_is_named():
     items[1]["image"][0, 0, 0] = torch.nan
     with pytest.raises(ValueError, match="'case_1' is not finite"):
         score(items)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
+def test_of_several_classes_those_count_that_a_case_holds(activation):
+    """Case a holds the first class alone, b both, c none; the network finds nothing, but a false alarm in d."""
+    held = [(True, False), (True, True), (False, False), (False, False)]
+    items = []
+    for index, (first, second) in enumerate(held):
+        maps = torch.zeros(2, 4, 4)
+        maps[0, 0], maps[1, 1] = float(first), float(second)
+        logits = torch.full((2, 4, 4), -1.0)
+        if index == 3:
+            logits[1, 3] = 1.0
+        if activation == "softmax":
+            maps = torch.stack([1 - maps.sum(0), *maps])
+            logits = torch.stack([torch.zeros(4, 4), *logits])
+        items.append({"image": logits, "label": maps, "id": "abcd"[index]})
+    scores = score(items, activation=activation)
+    assert scores.present.tolist() == [list(one) for one in held]
+    assert scores.overlap_of("abcd", [0, 1]).tolist() == [0, 0, 1, 0.5]
+    assert scores.overlap_of("ca", [0]).tolist() == [1, 0]

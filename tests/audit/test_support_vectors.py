@@ -62,7 +62,7 @@ def test_a_single_forget_case_is_asked_about_all_the_same():
 def test_with_too_few_cases_to_learn_from_there_is_a_reason(counts):
     found = attacked(forget_members=1.0, counts=counts)
     assert found.value is None
-    assert "one has 9" in found.reason
+    assert "one of them has 9" in found.reason
 
 
 def test_without_scikit_learn_the_reason_names_what_to_install(monkeypatch):

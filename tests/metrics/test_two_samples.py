@@ -64,6 +64,12 @@ def test_the_interval_is_the_same_every_time():
     )
 
 
+def test_a_single_case_on_a_side_is_drawn_every_time():
+    assert difference_interval([1.0], [0.0]) == (1.0, 1.0)
+    low, high = difference_interval([1.0], [0.0, 0.5, 1.0])
+    assert 0 <= low < 0.5 < high <= 1
+
+
 @pytest.mark.parametrize("broken", [[], [float("nan"), 1.0], [[1.0, 2.0]]])
 def test_values_that_cannot_be_compared_are_refused(broken):
     with pytest.raises(ValueError, match="'losses' holds one finite value per case"):

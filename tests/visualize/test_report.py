@@ -195,6 +195,14 @@ def test_curves_of_relearning_and_of_the_stages_lead_and_every_curve_is_drawn_on
         assert labels.count(f"It was found to be {value}.") == 1
 
 
+def test_a_list_longer_than_ten_is_counted_and_not_shown():
+    figures = {"worst": figure(0.5, details={"long": [0.123] * 11, "short": [0.321] * 10})}
+    words = read(audit_with(tests={"shadow": {"tier": 2, "seconds": 1.0, "figures": figures}})).words
+    assert "11 values" in words
+    assert "0.123" not in words
+    assert ", ".join(["0.321"] * 10) in words
+
+
 def test_every_test_is_told_by_tier_whatever_it_is_called():
     words = read().words
     tests = words[words.index("Every test of the audit") :]
