@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import sys
 import time
 from collections.abc import Iterable
@@ -26,16 +27,21 @@ from monai_unlearn.data import SUBSETS
 from monai_unlearn.files import sha256_of
 from monai_unlearn.networks import has_adapters, load_weights
 from monai_unlearn.phases.audit_content import assemble, grade_of
-from monai_unlearn.phases.certify import certify
+from monai_unlearn.phases.certify import certify, what_is_answered
 from monai_unlearn.phases.erase import load_student, plan_restore, state_files
 from monai_unlearn.phases.figures import FIGURES, audit_loader, draw_figures, gather_material, shown_subsets
 from monai_unlearn.phases.session import Plan, Session
-from monai_unlearn.phases.shadows import check_shadows, train_shadows
+from monai_unlearn.phases.shadows import check_shadows, has_shadows, train_shadows
 from monai_unlearn.phases.teach import retrain_oracle
 from monai_unlearn.phases.tracking import track_figures
 from monai_unlearn.visualize import write_report
 
 __all__ = ["audit", "check_battery", "score_model"]
+
+logger = logging.getLogger(__name__)
+
+SHADOW_ROOTS = ("train#trainer", "erase#trainer", "restore#trainer")
+"""What shadow models are trained by."""
 
 
 def check_battery(session: Session) -> None:
@@ -66,7 +72,7 @@ def audit(session: Session) -> None:
     states = [session.folder / name for name in state_files(session, "state/restored")] if given is None else [given]
     plan = Plan(
         phase="auditing",
-        roots=["audit", "student", "tier", "report_images"],
+        roots=["audit", "student", "tier", "report_images", *(SHADOW_ROOTS if has_shadows(session) else ())],
         inputs={
             "teacher": session.teacher_digest,
             "student": [sha256_of(path) for path in states],
@@ -77,13 +83,48 @@ def audit(session: Session) -> None:
         alone=True,
     )
     networks = {role: plan.inputs[role] for role in ("teacher", "student", "oracle")}
-    session.run(plan, lambda: {**_measure(session, oracle_path), **networks})
-    released = session.folder.phases.get("releasing", {})
-    if networks["student"] in (released.get("restored"), [released.get("files", {}).get("model.pt")]):
+    answered, measured = what_is_answered(session), list[dict[str, Any]]()
+
+    def work() -> dict[str, Any]:
+        content, images = _measure(session, oracle_path)
+        measured.append(content)
+        return {"images": images, **networks, "forget": answered["forget"]}
+
+    session.run(plan, work)
+    _renew_certificate(session, answered)
+    for content in measured:
+        _track(session, content)
+
+
+def _renew_certificate(session: Session, answered: dict[str, str]) -> None:
+    """Let the certificate say what the audit that stands now says, if it answers what was released."""
+    phases = session.folder.phases
+    released = phases.get("releasing")
+    if released is None:
+        return
+    same = released.get("answers") == answered["answers"] and released.get("teacher") == session.teacher_digest
+    if same and all(phases[name]["files"] == released[name] for name in ("erasing", "restoring") if name in phases):
         certify(session)
+    else:
+        logger.warning(
+            "auditing: the certificate is of what was released before, for another request, with other settings or of "
+            "another erasing, and is left as it is; the run id 'releasing' writes it anew"
+        )
 
 
-def _measure(session: Session, oracle_path: Path | None) -> dict[str, Any]:
+def _track(session: Session, content: dict[str, Any]) -> None:
+    """Track a finished audit; it stands also where the store of the figures cannot be reached."""
+    try:
+        track_figures(session, content)
+    except Exception as error:  # whatever a store may raise
+        logger.warning(
+            f"AUDITING IS DONE AND ITS FIGURES ARE NOT TRACKED: {type(error).__name__}: {error}. They stand in "
+            "audit.json; --resume False audits and tracks again"
+        )
+
+
+def _measure(session: Session, oracle_path: Path | None) -> tuple[dict[str, Any], list[str]]:
+    """Write what an audit writes; return the content of ``audit.json``, and the subsets that images are shown of."""
     start = time.perf_counter()
     device = session.setting("device")
     # frozen: with gradients on, matrix products may round otherwise than those of the frozen base beside the adapters
@@ -116,8 +157,7 @@ def _measure(session: Session, oracle_path: Path | None) -> dict[str, Any]:
     material = gather_material(session, models, scores, ids)
     draw_figures(session, material, scores, ids)
     write_report(session.folder / "report.html", content, title=f"Unlearning report: {content['bundle']}", **material)
-    track_figures(session, content)
-    return {"images": list(shown_subsets(session)) if material["cases"] else []}
+    return content, list(shown_subsets(session)) if material["cases"] else []
 
 
 def _student(session: Session, teacher: nn.Module) -> nn.Module:

@@ -14,7 +14,7 @@ from monai_unlearn.audit import CaseScores, ClassScores, loss_attack
 from monai_unlearn.metrics import remaining_total_variation
 from monai_unlearn.phases.session import Session
 
-__all__ = ["assemble", "grade_of", "oracle_recipe", "summarise"]
+__all__ = ["assemble", "grade_of", "grade_of_scope", "oracle_recipe", "summarise", "versions"]
 
 
 def assemble(
@@ -91,13 +91,18 @@ def assemble(
             "trainable_parameters": erased.get("trainable_parameters"),
             "total_parameters": session.parameters,
         },
-        "versions": {
-            "monai_unlearn": monai_unlearn.__version__,
-            "monai": monai.__version__,
-            "torch": torch.__version__,
-            "peft": peft.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Say with which versions of what a result was made."""
+    return {
+        "monai_unlearn": monai_unlearn.__version__,
+        "monai": monai.__version__,
+        "torch": torch.__version__,
+        "peft": peft.__version__,
+        "python": platform.python_version(),
     }
 
 
@@ -105,6 +110,11 @@ def grade_of(session: Session) -> str | None:
     """Name the grade of what the student is; ``None`` for a student that was not made here."""
     if session.setting("student_checkpoint") is not None:
         return None
+    return grade_of_scope(session)
+
+
+def grade_of_scope(session: Session) -> str:
+    """Name the grade of what is made at the session's scope."""
     return "reversible" if session.setting("scope") == "adapters" else "permanent"
 
 

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import platform
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-import monai
-import peft
-import torch
-
-import monai_unlearn
 from monai_unlearn.audit import (
     is_sealed,
     quoted_figures,
@@ -25,12 +19,13 @@ from monai_unlearn.audit import (
 )
 from monai_unlearn.data import hash_identifier, redact
 from monai_unlearn.files import sha256_of, write_whole
-from monai_unlearn.phases.audit_content import oracle_recipe
+from monai_unlearn.phases.audit_content import grade_of_scope, oracle_recipe, versions
+from monai_unlearn.phases.fingerprint import digest, ids_digest
 from monai_unlearn.phases.manifest import read_manifest, write_manifest
 from monai_unlearn.phases.run_folder import RunFolder
 from monai_unlearn.phases.session import Session
 
-__all__ = ["CERTIFICATE", "certify", "certify_ensemble", "recertify_manifest"]
+__all__ = ["CERTIFICATE", "certify", "certify_ensemble", "recertify_manifest", "what_is_answered"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +43,7 @@ def certify(session: Session) -> None:
         return
     partition, released = session.partition, folder.result("releasing")
     audit = _audit_of_release(folder)
-    reversible = session.setting("scope") == "adapters"
+    grade = grade_of_scope(session)
     request, trained_here = partition.request, session.setting("teacher_checkpoint") is None
     free_text = {"reference": request.reference, "reason": request.reason}
     oracle = None if audit is None else folder.phases["auditing"].get("oracle")
@@ -78,29 +73,22 @@ def certify(session: Session) -> None:
                 "oracle": oracle,
                 "audit": None if audit is None else sha256_of(folder / "audit.json"),
             },
-            "versions": {
-                "monai_unlearn": monai_unlearn.__version__,
-                "monai": monai.__version__,
-                "torch": torch.__version__,
-                "peft": peft.__version__,
-                "python": platform.python_version(),
-            },
+            "versions": versions(),
             "seed": session.setting("seed"),
             "device": str(session.setting("device")),
             "settings": {
-                **{key: session.parser.get(key) for key in ("scope", "rank", "image_size", "max_cases", "group_by")},
-                "erasure": session.erasure,
+                **_settings(session),
                 "erase_epochs": folder.phases.get("erasing", {}).get("epochs"),
                 "restore_epochs": folder.phases.get("restoring", {}).get("epochs"),
             },
             "teacher_trained_here": trained_here,
             "oracle_recipe": recipe,
-            "grade": "reversible" if reversible else "permanent",
+            "grade": grade,
             "figures": None if audit is None else quoted_figures(audit),
             "figures_absent": NOT_AUDITED if audit is None else None,
             "manifest": read_manifest(folder),
             "not_claimed": what_is_not_claimed(
-                grade="reversible" if reversible else "permanent",
+                grade=grade,
                 teacher_here=trained_here,
                 oracle_recipe=recipe,
                 audited=audit is not None,
@@ -110,6 +98,23 @@ def certify(session: Session) -> None:
             ),
         },
     )
+
+
+def what_is_answered(session: Session) -> dict[str, str]:
+    """Digest the request that a session answers, and all that a certificate quotes of its settings.
+
+    Returns:
+        ``forget``: which cases are forgotten; ``answers``: that, and with what.
+    """
+    partition = session.partition
+    forget = ids_digest(partition.forget, session.folder.salt)
+    said = [forget, partition.classes, session.setting("seed"), session.build("bundle"), _settings(session)]
+    return {"forget": forget, "answers": digest(said)}
+
+
+def _settings(session: Session) -> dict[str, Any]:
+    keys = ("scope", "rank", "image_size", "max_cases", "group_by")
+    return {**{key: session.parser.get(key) for key in keys}, "erasure": session.erasure}
 
 
 def recertify_manifest(folder: RunFolder) -> None:
@@ -205,7 +210,8 @@ def _audit_of_release(folder: RunFolder) -> dict[str, Any] | None:
     if audit is None or sha256_or_nothing(folder / "audit.json") != audit["files"].get("audit.json"):
         return None
     of_release = (released.get("restored"), [released["files"]["model.pt"]])
-    if audit.get("student") not in of_release or audit.get("teacher") != released.get("teacher"):
+    same = all(audit.get(key) == released.get(key) for key in ("teacher", "forget"))
+    if audit.get("student") not in of_release or not same:
         return None
     content: dict[str, Any] = json.loads((folder / "audit.json").read_bytes())
     return content

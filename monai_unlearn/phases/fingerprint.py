@@ -13,7 +13,7 @@ from monai.bundle.reference_resolver import ReferenceResolver
 
 from monai_unlearn.data import hash_identifier
 
-__all__ = ["case_files", "config_closure", "digest", "files_digest", "references_in", "without_trackers"]
+__all__ = ["case_files", "config_closure", "digest", "files_digest", "ids_digest", "references_in", "without_trackers"]
 
 
 def config_closure(parser: ConfigParser, roots: Sequence[str], ignore: Collection[str]) -> dict[str, Any]:
@@ -63,6 +63,11 @@ def files_digest(cases: Sequence[dict[str, Any]], salt: bytes) -> str:
             ]
         )
     return digest(facts)
+
+
+def ids_digest(cases: Sequence[dict[str, Any]], salt: bytes) -> str:
+    """Digest of which cases these are, by salted id, in any order; their files do not count."""
+    return digest(sorted(hash_identifier(case["id"], salt) for case in cases))
 
 
 def case_files(case: dict[str, Any]) -> Iterator[Path]:

@@ -11,9 +11,7 @@ from typing import Literal
 
 __all__ = ["HOLDINGS", "Holding", "files_of_run", "holding_of"]
 
-Fate = Literal["keep", "purge", "teacher", "images"]
-NETWORK = re.compile(r"network_\d+")
-"""Folders of the networks of an ensemble: each is the output folder of a run of its own."""
+Fate = Literal["keep", "purge", "teacher", "images", "oracle"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +22,7 @@ class Holding:
         pattern: of their names, relative to the output folder; ``*`` goes across folders.
         holds: in words.
         fate: ``keep``; ``purge``; ``teacher``: purge where the user says so; ``images``: purge where it shows images of
-            forget cases.
+            forget cases; ``oracle``: purge where it was trained for another request than the one that was released.
         counted: whether the manifest counts them in place of naming them, as their names may be those of cases.
     """
 
@@ -39,32 +37,48 @@ class Holding:
         return self.pattern.removesuffix("*")
 
 
+NO_IMAGES = "figures without images"
+STUDENT = "weights that know the forget cases, on their way to forgetting"
+PICTURES = ("class_bars", "loss_curves", "case_losses", "loss_attack")
+STATES = tuple(
+    f"state/{phase}/{name}"
+    for phase in ("erased", "restored")
+    for name in ("model.pt", "adapter_model.safetensors", "adapter_config.json")
+)
 HOLDINGS = (
     Holding(pattern="model.pt", holds="weights of the unlearned network", fate="keep"),
-    Holding(pattern="adapter/adapter_*", holds="the adapter of the unlearned network", fate="keep"),
+    *(
+        Holding(pattern=f"adapter/{name}", holds="the adapter of the unlearned network", fate="keep")
+        for name in ("adapter_model.safetensors", "adapter_config.json")
+    ),
     Holding(pattern="certificate.json", holds="figures without images, hashes", fate="keep"),
     Holding(pattern="manifest.json", holds="what this run wrote", fate="keep"),
-    Holding(pattern="audit.json", holds="figures without images", fate="keep"),
+    Holding(pattern="audit.json", holds=NO_IMAGES, fate="keep"),
     Holding(pattern="report.html", holds="figures, and images where they are wanted", fate="images"),
     Holding(pattern="figures/comparison.png", holds="images of cases", fate="images"),
-    Holding(pattern="figures/*", holds="figures without images", fate="keep"),
-    Holding(pattern="metrics.csv", holds="figures without images", fate="keep"),
-    Holding(pattern="events.out.tfevents.*", holds="figures without images", fate="keep", counted=True),
-    Holding(pattern="mlflow.db", holds="figures without images", fate="keep"),
+    *(Holding(pattern=f"figures/{name}.png", holds=NO_IMAGES, fate="keep") for name in PICTURES),
+    Holding(pattern="figures/*", holds="files that no phase writes", fate="keep", counted=True),
+    Holding(pattern="metrics.csv", holds=NO_IMAGES, fate="keep"),
+    Holding(
+        pattern="events.out.tfevents.*",
+        holds="figures; images where a bundle's own handlers write them",
+        fate="keep",
+        counted=True,
+    ),
+    Holding(pattern="mlflow.db", holds=NO_IMAGES, fate="keep"),
     Holding(pattern="partition.json", holds="salted hashes of all cases", fate="keep"),
     Holding(pattern="phases.json", holds="which phases stand", fate="keep"),
     Holding(pattern="run.log", holds="log lines, ids as salted hashes", fate="keep"),
     Holding(pattern="salt.key", holds="the salt of the hashes", fate="keep"),
     Holding(pattern="teacher/model.pt", holds="weights that know the forget cases", fate="teacher"),
-    Holding(pattern="oracle/*", holds="weights that never saw the forget cases", fate="keep"),
+    Holding(pattern="oracle/model.pt", holds="weights that never saw the forget cases", fate="oracle"),
+    # of several requests one after the other, whose names tell nothing
+    Holding(pattern="oracle/*", holds="what was saved while an oracle was trained", fate="purge", counted=True),
     Holding(pattern="phantom/*", holds="drawn images, of nobody", fate="keep", counted=True),
-    Holding(pattern="state/*", holds="weights that know the forget cases, on their way to forgetting", fate="purge"),
+    *(Holding(pattern=name, holds=STUDENT, fate="purge") for name in STATES),
+    Holding(pattern="state/*", holds=STUDENT, fate="purge", counted=True),
     Holding(pattern="checkpoints/*", holds="weights that know the forget cases", fate="purge", counted=True),
     Holding(pattern="shadows/*", holds="weights that know the forget cases", fate="purge", counted=True),
-    Holding(pattern="planted/*", holds="networks and images of planted cases", fate="purge", counted=True),
-    Holding(pattern="adversarial/*", holds="images made from forget cases", fate="purge", counted=True),
-    Holding(pattern="features/*", holds="features of forget cases", fate="purge", counted=True),
-    Holding(pattern="logits/*", holds="outputs for forget cases", fate="purge", counted=True),
     Holding(pattern="cache/*", holds="images of cases, forget cases among them", fate="purge", counted=True),
     Holding(pattern="predictions/*", holds="outputs for single cases, named in the clear", fate="purge", counted=True),
     Holding(pattern="handlers/*", holds="figures of single cases, named in the clear", fate="purge", counted=True),

@@ -10,11 +10,12 @@ from typing import Any
 from monai_unlearn.phases.holdings import HOLDINGS, files_of_run, holding_of
 from monai_unlearn.phases.run_folder import RunFolder
 
-__all__ = ["MANIFEST", "images_shown", "read_manifest", "write_manifest"]
+__all__ = ["MANIFEST", "images_shown", "oracle_answers", "read_manifest", "write_manifest"]
 
 MANIFEST = "manifest.json"
 ALWAYS = (MANIFEST, "certificate.json")
 """Written with the manifest or after it, and so in it from the first time on."""
+UNKNOWN_ORACLE = "weights of an oracle for another request; they may know the forget cases"
 KEYS = ("file", "count", "holds", "state", "when")
 
 
@@ -37,7 +38,7 @@ def write_manifest(
     """
     earlier = read_manifest(folder)
     gone = {(one["file"], one["holds"]): {**one} for one in earlier["files"] if one["state"] != "kept"}
-    for (file, holds), count in Counter(map(_entry, going)).items():
+    for (file, holds), count in Counter(_entry(folder, name) for name in going).items():
         begun = gone.get((file, holds), {})
         most = max(count, begun["count"]) if begun.get("state") == "being purged" else count
         gone[file, holds] = {"file": file, "count": most, "holds": holds, "state": "being purged", "when": when}
@@ -45,7 +46,7 @@ def write_manifest(
     if done:
         for key in just:
             gone[key]["state"] = "purged"
-    present = Counter(_entry(name) for name in (files_of_run(folder.path) | {*ALWAYS}) - {*going})
+    present = Counter(_entry(folder, name) for name in (files_of_run(folder.path) | {*ALWAYS}) - {*going})
     files = [
         {"file": file, "count": count, "holds": _said(folder, file, holds), "state": "kept", "when": None}
         for (file, holds), count in present.items()
@@ -78,9 +79,19 @@ def images_shown(folder: RunFolder) -> list[str]:
     return shown
 
 
-def _entry(name: str) -> tuple[str, str]:
+def oracle_answers(folder: RunFolder) -> bool:
+    """Tell whether the oracle in the folder was trained without the forget cases of what was released.
+
+    Both are recorded as a digest of salted ids, so that this can be told when data and request are gone.
+    """
+    released = folder.phases.get("releasing", {}).get("forget")
+    return released is not None and folder.phases.get("retraining", {}).get("forget") == released
+
+
+def _entry(folder: RunFolder, name: str) -> tuple[str, str]:
     holding = holding_of(name) or HOLDINGS[0]
-    return (holding.folder if holding.counted else name), holding.holds
+    unknown = holding.fate == "oracle" and not oracle_answers(folder)
+    return (holding.folder if holding.counted else name), UNKNOWN_ORACLE if unknown else holding.holds
 
 
 def _said(folder: RunFolder, file: str, holds: str) -> str:

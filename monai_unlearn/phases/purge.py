@@ -11,7 +11,7 @@ from pathlib import Path
 from monai_unlearn.files import sha256_of
 from monai_unlearn.phases.certify import recertify_manifest
 from monai_unlearn.phases.holdings import files_of_run, holding_of
-from monai_unlearn.phases.manifest import MANIFEST, images_shown, read_manifest, write_manifest
+from monai_unlearn.phases.manifest import MANIFEST, images_shown, oracle_answers, read_manifest, write_manifest
 from monai_unlearn.phases.run_folder import RunFolder
 from monai_unlearn.visualize import write_report
 
@@ -41,7 +41,8 @@ def purge(folder: RunFolder, *, teacher: bool = False) -> None:
     folder.adopt()
     found = files_of_run(folder.path)
     images = "forget" in images_shown(folder)
-    unwanted = {name for name in found if _is_unwanted(name, teacher=teacher, images=images)}
+    goes = {"keep": False, "purge": True, "teacher": teacher, "images": images, "oracle": not oracle_answers(folder)}
+    unwanted = {name for name in found if (holding := holding_of(name)) is not None and goes[holding.fate]}
     doomed = {name for name in folder.written(unwanted) if _is_within(folder, name)}
     stays = unwanted - doomed
     if stays:
@@ -95,11 +96,6 @@ def _require_release(folder: RunFolder) -> None:
                 f"what '{phase}' left in '{folder.path}' is not what was released: it was run again since, and purging "
                 "would delete it; run the run id 'releasing' first"
             )
-
-
-def _is_unwanted(name: str, *, teacher: bool, images: bool) -> bool:
-    holding = holding_of(name)
-    return holding is not None and {"purge": True, "teacher": teacher, "images": images, "keep": False}[holding.fate]
 
 
 def _is_within(folder: RunFolder, name: str) -> bool:

@@ -21,7 +21,7 @@ from monai_unlearn.phases.session import Session
 
 __all__ = ["verify_certificate"]
 
-TAKEN_OVER = ("image_size", "max_cases")
+TAKEN_OVER = ("image_size", "max_cases", "group_by")
 """Settings that the certificate says and the data are read with, unless the caller says otherwise."""
 
 
@@ -98,6 +98,10 @@ def _recompute(
     said = content["settings"]
     overrides: dict[str, Any] = {"seed": content["seed"], "tier": "none", "ledger": "none"}
     overrides |= {key: said[key] for key in TAKEN_OVER if said.get(key) is not None and key not in settings}
+    if "group_by" in said and said["group_by"] is None and "group_by" not in settings:
+        overrides["group_by"] = "none"  # a bundle's default is a column
+    if str(overrides.get("group_by"))[:1] in ("$", "@", "%") and "group_by" not in settings:
+        raise ValueError("the certificate's 'group_by' is an expression and no column; nothing of it was run")
     if teacher is not None:
         overrides["teacher_checkpoint"] = str(teacher)
     with _without_log(), tempfile.TemporaryDirectory(prefix="monai_unlearn_verify_") as folder:

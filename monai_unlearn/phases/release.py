@@ -6,7 +6,7 @@ from typing import Any
 
 from monai_unlearn.files import save_tensors, sha256_of, write_whole
 from monai_unlearn.networks import has_adapters, merged_state_dict
-from monai_unlearn.phases.certify import certify
+from monai_unlearn.phases.certify import certify, what_is_answered
 from monai_unlearn.phases.demands import record_answer
 from monai_unlearn.phases.erase import ADAPTER_FILES, load_student, plan_restore, state_files
 from monai_unlearn.phases.session import Plan, Session
@@ -41,5 +41,6 @@ def release(session: Session) -> None:
         alone=True,
     )
     session.run(plan, work)
+    session.folder.note("releasing", **what_is_answered(session))
     record_answer(session, adapter=released[0] if reversible else None)
     certify(session)

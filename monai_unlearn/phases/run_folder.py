@@ -203,6 +203,11 @@ class RunFolder:
         self.phases[phase] = {"fingerprint": fingerprint, "files": hashes, **figures}
         self.write_json(RECORD, self.phases)
 
+    def note(self, phase: str, **figures: Any) -> None:
+        """Note figures of a phase that stands, in the place of earlier ones."""
+        self.phases[phase] |= figures
+        self.write_json(RECORD, self.phases)
+
     def write_json(self, name: str, content: Any) -> None:
         """Write JSON atomically; NaN is refused."""
         text = json.dumps(content, indent=2, allow_nan=False) + "\n"

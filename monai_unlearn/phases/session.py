@@ -60,8 +60,10 @@ RESULTS = (
 """What is looked at before anything is begun: nobody else's checkpoint, table or report may lie there."""
 FOLDERS = ("checkpoints", "handlers", "predictions", "oracle/checkpoints")
 """Where the components of a user's own bundle write, under the overlay."""
-BYTES_PER_PARAMETER = 4 * 6
-"""Teacher, student, oracle, merged model and their temporary copies, in float32."""
+BYTES_PER_PARAMETER = 4 * 16
+"""Teacher, oracle, merged model, the student after both phases, and the checkpoint of a running phase, in float32. That
+of *cycle* holds the network, what is kept, the best one and two moments, and is there twice while it is written; one
+more for another file that is half-written."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
+import re
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -88,11 +90,15 @@ def _refuse_the_config_dump(parser: ConfigParser) -> None:
     dump = parser.get("save_execute_config")
     if not dump:
         return
-    for path in Path(str(parser.get("output_dir"))).glob("config_*.json"):
-        path.unlink()
+    # where the name is MONAI's own choice, the key holds it by now; all else that is called so is the user's
+    name = re.search(r" \+ '/(config_\d{8}_\d{6}\.json)'$", str(dump))
+    if name is not None:
+        folder = ConfigParser(copy.deepcopy(parser.get())).get_parsed_content("output_dir")
+        Path(str(folder), name[1]).unlink(missing_ok=True)
+    where = "output_dir (removed)" if name is not None else f"'{dump}'; delete it"
     raise ValueError(
-        "'--tracking' makes MONAI write the whole config, with the ids of the request, in the clear to output_dir "
-        "(removed); add --save_execute_config False"
+        f"'--tracking' makes MONAI write the whole config, with the ids of the request, in the clear to {where}; add "
+        "--save_execute_config False"
     )
 
 

@@ -16,10 +16,11 @@ from monai_unlearn.audit import ShadowAttack, ShadowModels, ShadowPair, plain_co
 from monai_unlearn.data import Partition
 from monai_unlearn.networks import load_weights
 from monai_unlearn.phases.erase import erase, load_student, restore
+from monai_unlearn.phases.fingerprint import without_trackers
 from monai_unlearn.phases.session import Session
 from monai_unlearn.phases.teach import retrain_oracle, train_teacher
 
-__all__ = ["check_shadows", "draw_halves", "halved", "train_shadows"]
+__all__ = ["check_shadows", "draw_halves", "halved", "has_shadows", "train_shadows"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +35,22 @@ def halved(size: int | Sequence[int], *, multiple: int = 16) -> int | list[int]:
     return [max(multiple, side // 2 // multiple * multiple) for side in size]
 
 
+def has_shadows(session: Session) -> bool:
+    """Tell whether a test of the audit asks for shadow models."""
+    return _asks(session.build("audit#tests"))
+
+
+def _asks(tests: dict[str, Any]) -> bool:
+    return any(isinstance(test, ShadowAttack) for test in tests.values())
+
+
 def check_shadows(session: Session, tests: dict[str, Any]) -> None:
     """Refuse an attack with shadow models that cannot be trained, before anything is.
 
     Raises:
         ValueError: if the config does not say how, or under the overlay.
     """
-    if not any(isinstance(test, ShadowAttack) for test in tests.values()):
+    if not _asks(tests):
         return
     if "teacher_recipe" in session.parser or session.parser.get("audit#shadow") is None:
         raise ValueError(
@@ -51,9 +61,13 @@ def check_shadows(session: Session, tests: dict[str, Any]) -> None:
     if not isinstance(pairs, int) or pairs < FEWEST_PAIRS or pairs % 2:
         raise ValueError(f"'audit#shadow#pairs' is an even number from {FEWEST_PAIRS}, got {pairs!r}")
     _overrides(session)
-    retain = len(session.partition.retain)
-    if retain < 2:
-        raise ValueError(f"shadow models are trained on halves of the retain cases; there are only {retain}")
+    groups = len(_groups(session.partition.retain, session.setting("group_by")))
+    if groups < 2:
+        raise ValueError(
+            "shadow models are trained on halves of the retain cases, whole groups each, and there "
+            + ("is one group" if groups else "is none")
+            + "; give more cases, another 'group_by', or take tier 0 or 1"
+        )
 
 
 def train_shadows(session: Session) -> ShadowModels:
@@ -104,11 +118,7 @@ def draw_halves(
         group_by: column that names the group; a case without one is a group of its own.
         seed: of the draw.
     """
-    members: dict[Any, list[str]] = {}
-    for case in cases:
-        group = str(case.get(group_by) or "").strip() if group_by else ""
-        members.setdefault((bool(group), group or case["id"]), []).append(case["id"])
-    groups = list(members.values())
+    groups = _groups(cases, group_by)
     generator = np.random.default_rng(seed)
     halves: list[frozenset[str]] = []
     for _ in range(count // 2):
@@ -119,6 +129,15 @@ def draw_halves(
     return halves
 
 
+def _groups(cases: Sequence[dict[str, Any]], group_by: str | None) -> list[list[str]]:
+    """Put together the ids of each group; a case without one is a group of its own."""
+    members: dict[Any, list[str]] = {}
+    for case in cases:
+        group = str(case.get(group_by) or "").strip() if group_by else ""
+        members.setdefault((bool(group), group or case["id"]), []).append(case["id"])
+    return list(members.values())
+
+
 def _part(partition: Partition, drawn: frozenset[str]) -> Partition:
     kept = drawn | partition.forget_ids
     training = tuple(case for case in partition.training if case["id"] in kept)
@@ -127,7 +146,8 @@ def _part(partition: Partition, drawn: frozenset[str]) -> Partition:
 
 def _surrogate(session: Session, number: int, partition: Partition) -> ConfigParser:
     """Lay the surrogate over the config: a network in ``network_def`` replaces it wherever the config has it."""
-    config = copy.deepcopy(session.parser.get())
+    # without trackers: hundreds of losses of networks that nobody asked about would go into the run's own store
+    config = without_trackers(copy.deepcopy(session.parser.get()))
     overrides = _overrides(session)
     ours = ConfigParser({"network_def": copy.deepcopy(config["network_def"])})
     for key in [key for key in overrides if key.split("#")[0] == "network_def"]:

@@ -10,7 +10,7 @@ from monai.bundle import ConfigParser
 from torch.utils.data import Subset
 
 from monai_unlearn.files import save_tensors
-from monai_unlearn.phases.fingerprint import config_closure
+from monai_unlearn.phases.fingerprint import config_closure, ids_digest, without_trackers
 from monai_unlearn.phases.processes import refuse_alone
 from monai_unlearn.phases.session import NOT_INPUTS, Plan, Session
 from monai_unlearn.phases.training import run_trainer
@@ -50,7 +50,7 @@ def retrain_oracle(session: Session) -> None:
         )
     refuse_alone("the oracle cannot be retrained in several processes, as its recipe is for one")
     overlaid = _overlaid_recipe(session)
-    recipe = None if overlaid is None else config_closure(ConfigParser(overlaid), RECIPE, NOT_INPUTS)
+    recipe = None if overlaid is None else config_closure(ConfigParser(without_trackers(overlaid)), RECIPE, NOT_INPUTS)
     plan = Plan(
         phase="retraining",
         roots=RECIPE if overlaid is None else ["network_def"],
@@ -60,6 +60,8 @@ def retrain_oracle(session: Session) -> None:
         answers_request=False,
     )
     session.run(plan, lambda: _train(session, _without_forget_cases(session, overlaid), "oracle/model.pt"))
+    # also where it stands: its retain cases are those of this request, whatever other request it was trained for
+    session.folder.note("retraining", forget=ids_digest(session.partition.forget, session.folder.salt))
 
 
 def _train(session: Session, parser: ConfigParser, name: str) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from PIL import Image
 
-from .conftest import run_bundle
+from .conftest import BUNDLE, run_bundle
 
 
 def refused(message: str, run_id: str = "run", **settings: Any) -> None:
@@ -94,3 +95,17 @@ def test_a_full_disk_is_named_before_anything_is_trained(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(2**30, 2**30, 0))
     refused("0 MiB free", **small)
+
+
+def test_the_space_for_the_checkpoints_of_a_running_cycle_is_asked_for(
+    small: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parser = ConfigParser()
+    parser.read_config(str(BUNDLE))
+    parser.update({key: value for key, value in small.items() if key.startswith("network_def")})
+    parser.parse(reset=True)
+    parameters = sum(one.numel() for one in parser.get_parsed_content("network_def").parameters())
+    # teacher, oracle, model.pt, erased, restored; twice: network, kept, best, two moments; in float32
+    needed = (5 + 2 * 5) * 4 * parameters
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(2**30, 2**30, needed))
+    refused("MiB free", **small)

@@ -15,10 +15,11 @@ import pytest
 import torch
 
 from monai_unlearn.__main__ import verify_release
-from monai_unlearn.audit import is_sealed, read_certificate
+from monai_unlearn.audit import is_sealed, read_certificate, render_certificate, seal_certificate
 from monai_unlearn.data import hash_identifier
 from monai_unlearn.files import sha256_of
-from monai_unlearn.phases import figures
+from monai_unlearn.phases import audit as auditing
+from monai_unlearn.phases import figures, recheck
 from monai_unlearn.phases import purge as purging
 
 from .conftest import BUNDLE, run_bundle, settings_for
@@ -111,9 +112,54 @@ def test_a_release_without_an_audit_says_so_and_the_audit_writes_the_certificate
 
 def test_an_audit_of_another_network_is_not_quoted(settings: dict[str, Any], out: Path, finished: Path) -> None:
     other = str(shutil.copy(finished / "teacher/model.pt", out.parent / "other.pt"))
+    assert certificate_of(out)["figures"] is not None
     run_bundle("auditing", **settings, student_checkpoint=other)
+    assert certificate_of(out)["figures"] is None  # and not those that audit.json no longer has
+    assert certificate_of(out)["sha256"]["audit"] is None
     run_bundle("releasing", **settings)
     assert certificate_of(out)["figures"] is None
+
+
+@pytest.mark.parametrize("change", [{"request": ["case_06"]}, {"group_by": "none"}])
+def test_an_audit_for_another_request_leaves_the_certificate_of_what_was_released(
+    settings: dict[str, Any], out: Path, change: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    before = (out / "certificate.json").read_bytes()
+    run_bundle("auditing", **{**settings, "student_checkpoint": str(out / "model.pt"), **change})
+    assert "the certificate is of what was released before" in caplog.text
+    assert (out / "certificate.json").read_bytes() == before
+
+
+def test_an_audit_stands_whose_figures_could_not_be_tracked(
+    settings: dict[str, Any], out: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unreachable(*arguments: Any) -> None:
+        raise ConnectionError("nobody there")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(auditing, "track_figures", unreachable)
+        run_bundle("auditing", **settings, resume=False)
+    assert "ITS FIGURES ARE NOT TRACKED: ConnectionError: nobody there" in caplog.text
+    with caplog.at_level(logging.INFO):
+        run_bundle("auditing", **settings)
+    assert "auditing: stands already" in caplog.text
+
+
+def test_an_oracle_of_an_earlier_request_goes_and_that_of_this_one_stays(settings: dict[str, Any], out: Path) -> None:
+    def said() -> dict[str, Any]:
+        (entry,) = [one for one in certificate_of(out)["manifest"]["files"] if one["file"] == "oracle/model.pt"]
+        return dict(entry)
+
+    run_bundle("run", **settings, oracle="train")
+    assert said()["holds"] == "weights that never saw the forget cases"
+    run_bundle("purging", **settings)
+    assert said()["state"] == "kept"
+    assert (out / "oracle/model.pt").is_file()
+    run_bundle("run", **{**settings, "request": ["case_06"], "ledger": "none"})
+    assert said()["holds"] == "weights of an oracle for another request; they may know the forget cases"
+    run_bundle("purging", **{**settings, "request": ["case_06"], "ledger": "none"})
+    assert said()["state"] == "purged"
+    assert not (out / "oracle").exists()
 
 
 def verify(capsys: pytest.CaptureFixture[str], *arguments: Any, **given: Any) -> str:
@@ -195,8 +241,42 @@ def test_the_figures_are_computed_again_from_the_data(
     assert "DIFFERS     student.forget.loss" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("of_run", "given"), [("patient", "patient"), (None, "none")])
+def test_figures_are_computed_again_with_the_groups_of_the_run(
+    out: Path, monkeypatch: pytest.MonkeyPatch, of_run: str | None, given: str
+) -> None:
+    def ask(**settings: Any) -> None:
+        raise KeyboardInterrupt(settings["group_by"])
+
+    monkeypatch.setattr(recheck, "create_workflow", ask)
+    path = out / "certificate.json"
+    content = certificate_of(out)
+    assert content["settings"]["group_by"] == "lesion_id"
+    content["settings"]["group_by"] = of_run
+    path.write_bytes(render_certificate(seal_certificate(content)))
+    arguments = {"model": out / "model.pt", "config_file": str(BUNDLE)}
+    with pytest.raises(KeyboardInterrupt, match=rf"^{given}$"):
+        recheck.verify_certificate(path, **arguments)
+    with pytest.raises(KeyboardInterrupt, match=r"^mine$"):
+        recheck.verify_certificate(path, **arguments, group_by="mine")
+
+
+@pytest.mark.parametrize("code", ["$print('run')", "@seed", "%other.json#key"])
+def test_a_certificate_cannot_have_code_run(out: Path, code: str) -> None:
+    content = certificate_of(out)
+    content["settings"]["group_by"] = code
+    (out / "certificate.json").write_bytes(render_certificate(seal_certificate(content)))
+    with pytest.raises(SystemExit, match="is an expression and no column; nothing of it was run"):
+        verify_release(str(out / "certificate.json"), model=str(out / "model.pt"), config_file=str(BUNDLE))
+
+
+def shows_images(folder: Path) -> bool:
+    """Tell whether the report shows cases; its charts are drawn in SVG."""
+    return "data:image/" in (folder / "report.html").read_text()
+
+
 def test_purging_deletes_what_knows_the_forget_cases_and_keeps_the_rest(
-    settings: dict[str, Any], out: Path, caplog: pytest.LogCaptureFixture
+    settings: dict[str, Any], out: Path, finished: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (out / "notes.txt").write_text("the hospital's")
     (out / "state/theirs.pt").write_text("the hospital's")
@@ -217,8 +297,9 @@ def test_purging_deletes_what_knows_the_forget_cases_and_keeps_the_rest(
     purged = {one["file"] for one in content["manifest"]["files"] if one["state"] == "purged"}
     assert set(PURGED) <= purged
     assert not (out / "figures/comparison.png").exists()
-    images = (out / "report.html").read_text().count("data:image/png")
-    assert images == len(list((out / "figures").glob("*.png")))
+    assert shows_images(finished)
+    assert not shows_images(out)
+    assert "Unlearning report" in (out / "report.html").read_text()
     assert leaking(out) == []
 
 
@@ -318,7 +399,7 @@ def test_links_that_lead_out_of_the_folder_are_not_followed(
     run_bundle("purging", **settings)
     assert (elsewhere / "erased/adapter_model.safetensors").is_file()
     assert (tmp_path / "comparison.png").is_file()
-    assert (out / "report.html").read_text().count("data:image/png") == len(list((out / "figures").glob("*.png"))) - 1
+    assert not shows_images(out)
 
 
 def test_a_name_in_the_record_that_leads_out_of_the_folder_deletes_nothing(

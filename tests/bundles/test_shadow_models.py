@@ -6,13 +6,17 @@ import json
 import logging
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from monai.bundle import ConfigParser
 
+from monai_unlearn.audit import ShadowAttack
 from monai_unlearn.phases import session as session_module
-from monai_unlearn.phases.shadows import draw_halves, halved
+from monai_unlearn.phases import shadows
+from monai_unlearn.phases.shadows import check_shadows, draw_halves, halved
 
 from .conftest import BUNDLE, ROOT, run_bundle, settings_for
 
@@ -116,6 +120,64 @@ def test_shadow_models_that_cannot_be_trained_are_refused_before_anything_is(sma
         run_bundle("run", **{**small, "audit#tests#only": ["shadow"], **settings})
     assert "\n" not in str(raised.value)
     assert not Path(small["output_dir"], "teacher").exists()
+
+
+def test_shadow_models_need_two_groups_of_retain_cases() -> None:
+    cases = [{"id": f"c{number}", "patient": "p"} for number in range(6)]
+    parser = ConfigParser({"audit": {"shadow": {"pairs": 4}}})
+
+    def session(group_by: str | None) -> Any:
+        return SimpleNamespace(
+            parser=parser,
+            build=parser.get_parsed_content,
+            setting=lambda _: group_by,
+            partition=SimpleNamespace(retain=cases),
+        )
+
+    tests = {"shadow": ShadowAttack()}
+    check_shadows(session(None), tests)
+    with pytest.raises(ValueError, match="whole groups each, and there is one group"):
+        check_shadows(session("patient"), tests)
+
+
+def test_shadow_models_are_not_tracked(tmp_path: Path) -> None:
+    tracker = {"_target_": "monai.handlers.MLFlowHandler", "tracking_uri": "@tracking_uri"}
+    config = {
+        "network_def": {"_target_": "torch.nn.Identity"},
+        "train": {"handlers": [{"_target_": "monai.handlers.StatsHandler"}, tracker]},
+        "audit": {"shadow": {"pairs": 4}, "tracker": tracker},
+    }
+    session: Any = SimpleNamespace(
+        parser=ConfigParser(config), build=lambda _: {}, setting=lambda _: 0, folder=tmp_path, partition=None
+    )
+    found = shadows._surrogate(session, 0, session.partition).get()
+    assert found["train"]["handlers"] == config["train"]["handlers"][:1]
+    assert found["audit"] == {"shadow": {"pairs": 4}}
+
+
+def test_an_audit_with_shadow_models_depends_on_what_they_are_trained_by(
+    audited: Path, small: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = str(audited / "teacher/model.pt")
+
+    def fingerprint(test: str, **settings: Any) -> str:
+        found: list[str] = []
+
+        def stop(session: Any, plan: Any, work: Any) -> None:
+            found.append(session.fingerprint(plan))
+            raise KeyboardInterrupt
+
+        both = {"teacher_checkpoint": given, "student_checkpoint": given}
+        with monkeypatch.context() as patch:
+            patch.setattr(session_module.Session, "run", stop)
+            with pytest.raises(KeyboardInterrupt):
+                run_bundle("auditing", **{**small, **both, "tier": 2, "audit#tests#only": [test], **settings})
+        return found[0]
+
+    for key in ("train", "erase", "restore"):
+        changed = {f"{key}#trainer#max_epochs": 7}
+        assert fingerprint("shadow") != fingerprint("shadow", **changed)
+        assert fingerprint("retain_relearning") == fingerprint("retain_relearning", **changed)
 
 
 def test_the_profile_plants_and_tests_what_it_planted(small) -> None:

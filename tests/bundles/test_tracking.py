@@ -125,4 +125,13 @@ def test_the_settings_of_tracking_patch_the_bundles_as_monai_does() -> None:
             assert parser[phase]["handlers"][-1]["_target_"] == "monai.handlers.MLFlowHandler"
         assert parser["audit"]["tracker"]["_target_"] == "monai.handlers.MLFlowHandler"
         assert parser["save_execute_config"] is None
+        last = len(parser["train"]["handlers"]) - 1
+        assert parser.get_parsed_content(f"train#handlers#{last}#run_name") == "teach"
+        parser["recipe_phase"] = "retrain"  # as for the oracle
+        parser.parse(reset=True)
+        assert parser.get_parsed_content(f"train#handlers#{last}#run_name") == "retrain"
+    # under the overlay the bundle's own trainer trains oracles alone
+    overlaid = ConfigParser({"train": {"trainer": {}, "handlers": []}, "audit": {}})
+    ConfigWorkflow.patch_bundle_tracking(overlaid, json.loads(json.dumps(settings)))
+    assert overlaid.get_parsed_content("train#handlers#0#run_name") == "retrain"
     assert zoo.OVERLAY.with_name("tracking.json") == Path(TRACKING)

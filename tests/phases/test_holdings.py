@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from monai_unlearn.phases.holdings import HOLDINGS, files_of_run, holding_of
-from monai_unlearn.phases.manifest import read_manifest, write_manifest
+from monai_unlearn.phases.manifest import oracle_answers, read_manifest, write_manifest
 from monai_unlearn.phases.run_folder import RunFolder
 
 
@@ -42,8 +42,63 @@ def test_a_file_that_no_run_writes_is_not_known(name):
 
 
 def test_names_that_components_of_a_bundle_choose_are_counted_and_never_written():
-    chosen = {"checkpoints/*", "cache/*", "predictions/*", "handlers/*", "shadows/*"}
+    chosen = {
+        "checkpoints/*",
+        "cache/*",
+        "predictions/*",
+        "handlers/*",
+        "shadows/*",
+        "figures/*",
+        "oracle/*",
+        "state/*",
+    }
     assert chosen <= {one.pattern for one in HOLDINGS if one.counted}
+
+
+def test_every_pattern_that_fits_names_of_others_is_counted():
+    assert all(one.counted for one in HOLDINGS if "*" in one.pattern)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "figures/case_04.png",
+        "oracle/case_04.pt",
+        "state/case_04.pt",
+        "state/erased/adapter_case_04.pt",
+        "adapter/case_04",
+    ],
+)
+def test_the_manifest_does_not_name_what_others_put_into_the_folders_of_a_run(folder, name):
+    put(folder, name, "figures/case_losses.png", "figures/comparison.png", "oracle/model.pt")
+    content = write_manifest(folder)
+    assert "case_04" not in (folder / "manifest.json").read_text()
+    named = {one["file"] for one in content["files"]}
+    assert {"figures/case_losses.png", "figures/comparison.png", "oracle/model.pt"} <= named
+
+
+def test_event_files_are_not_said_to_be_without_images(folder):
+    put(folder, "events.out.tfevents.1.host.0")
+    (entry,) = [one for one in write_manifest(folder)["files"] if one["file"].startswith("events")]
+    assert entry["holds"] == "figures; images where a bundle's own handlers write them"
+
+
+@pytest.mark.parametrize(("of_oracle", "of_release"), [("a", "b"), (None, "b"), ("a", None), (None, None)])
+def test_an_oracle_of_another_request_is_not_said_to_have_never_seen_the_forget_cases(folder, of_oracle, of_release):
+    put(folder, "oracle/model.pt")
+
+    def said() -> str:
+        (entry,) = [one for one in write_manifest(folder)["files"] if one["file"] == "oracle/model.pt"]
+        return str(entry["holds"])
+
+    folder.record("retraining", fingerprint="", files=["oracle/model.pt"], forget=of_oracle)
+    folder.record("releasing", fingerprint="", files=[], forget=of_release)
+    assert not oracle_answers(folder)
+    assert "may know the forget cases" in said()
+    folder.record("retraining", fingerprint="", files=["oracle/model.pt"], forget="c")
+    folder.record("releasing", fingerprint="", files=[], forget="c")
+    assert oracle_answers(folder)
+    assert said() == "weights that never saw the forget cases"
 
 
 @pytest.fixture

@@ -174,6 +174,9 @@ def test_a_run_with_monais_tracking_is_not_taken_for_a_misspelt_one(monkeypatch,
     config = config_with(oracle="None", resume=True, max_cases=8, bundle_root=str(tmp_path), output_dir=str(tmp_path))
     config["train"] = {"trainer": {"train_handlers": []}, "handlers": []}
     (tmp_path / "config.json").write_text(json.dumps(config))
+    theirs = [tmp_path / name for name in ("config_train.json", "config_20200101_120000.json")]
+    for path in theirs:
+        path.write_text("{}")
     arguments = {
         "config_file": str(tmp_path / "config.json"),
         "logging_file": False,
@@ -182,7 +185,9 @@ def test_a_run_with_monais_tracking_is_not_taken_for_a_misspelt_one(monkeypatch,
     }
     with pytest.raises(SystemExit, match=r"the ids of the request, in the clear.*--save_execute_config False"):
         ConfigWorkflow(**arguments).initialize()
-    assert not list(tmp_path.glob("config_*.json"))
+    assert sorted(tmp_path.glob("config_*.json")) == sorted(theirs)
+    with pytest.raises(SystemExit, match=r"in the clear to '.*dump\.json'; delete it; add --save_execute_config False"):
+        ConfigWorkflow(**arguments, save_execute_config=str(tmp_path / "dump.json")).initialize()
     workflow = ConfigWorkflow(**arguments, save_execute_config=False)
     workflow.initialize()
     assert workflow.parser.get_parsed_content("seen") == (None, True, 8)
