@@ -96,6 +96,8 @@ def standard_tests(
             raise ValueError(f"there is no test of forgetting called {name!r}; {hint}")
     if not chosen:
         chosen = [name for name, test in known.items() if tier is not None and test.tier <= tier]  # type: ignore[attr-defined]
+    if tier == 0:  # which has to stay cheap, and without a retraining there is no oracle to attack beside
+        options["retain_relearning"] = {"oracle": False, **options.get("retain_relearning", {})}
     return {name: known[name](**options.get(name, {})) for name in chosen}
 
 

@@ -42,12 +42,14 @@ class RetainRelearning:
 
     Args:
         epochs: passes over the retain cases; ``None``: as ``config.fine_tuning`` says.
+        oracle: whether the oracle, if there is one, is attacked as well, which costs as much again.
     """
 
     name: ClassVar[str] = "retain_relearning"
     tier: ClassVar[int] = 0
     needs_oracle: ClassVar[bool] = False
     epochs: int | None = None
+    oracle: bool = True
 
     def __call__(self, models: AuditModels, cases: AuditCases, config: AuditConfig) -> dict[str, Finding]:
         """Return ``recovery``, with the measure on forget before and after every epoch as curves."""
@@ -55,7 +57,7 @@ class RetainRelearning:
         if not cases.subsets["retain"]:
             reason = "there is no retain case to train on"
             return {"recovery": Finding(value=None, forgotten=forgotten, sentence="Not measured.", reason=reason)}
-        attacked = [name for name in ("student", "oracle") if name in models]
+        attacked = [name for name in ("student", "oracle") if name in models and (self.oracle or name == "student")]
         curves = {name: self._curve(name, models[name], cases, config) for name in attacked}
         taught = float(config.values(cases.scores["teacher"], cases.subsets["forget"]).mean())
         shares = {name: recovery(curve[0], curve[-1], taught) for name, curve in curves.items()}

@@ -36,8 +36,8 @@ class ErasureCycles:
     the network. What comes back when the network trains on comes back there. Only then the forget cases are compared
     with their target. If they do better by more than ``tolerance``, another cycle erases on, with as many steps as the
     cycles before predict; if they do worse, the settled state before is taken up again and fewer steps are tried; else
-    the run ends. The learning rate falls as a cosine in the settling half, from the optimizer's to ``settle_end`` of
-    it.
+    the run ends. The optimizer's learning rate is that of erasing; settling begins with
+    ``settle_start`` of it and falls as a cosine to ``settle_end`` of it.
 
     In ``engine.state.metrics`` after each settling: ``settled_forget_loss``, ``settled_target_loss``,
     ``settled_forget_score``, ``settled_target_score``, ``cycle`` and ``erase_steps``.
@@ -48,7 +48,8 @@ class ErasureCycles:
         settle_epochs: length of every settling half, likewise.
         tolerance: how far the mean scores of forget cases and target may be apart; positive.
         max_cycles: no more cycles than that.
-        settle_end: what the learning rate falls to in the settling half, as a part of the optimizer's, in (0, 1].
+        settle_start: learning rate with which settling begins, as a part of the optimizer's, in (0, 1].
+        settle_end: what it falls to, likewise.
         alpha: level of the interval and test that are reported.
         seed: of the bootstrap.
 
@@ -65,21 +66,24 @@ class ErasureCycles:
         settle_epochs: float = 2.0,
         tolerance: float = 0.01,
         max_cycles: int = 6,
-        settle_end: float = 0.05,
+        settle_start: float = 0.5,
+        settle_end: float = 0.025,
         alpha: float = 0.05,
         seed: int = 0,
     ) -> None:
-        if min(erase_epochs, settle_epochs, tolerance) <= 0 or max_cycles < 1 or not 0 < settle_end <= 1:
+        if min(erase_epochs, settle_epochs, tolerance) <= 0 or max_cycles < 1:
             raise ValueError(
-                "'erase_epochs', 'settle_epochs' and 'tolerance' are positive, 'max_cycles' is at least 1 and "
-                f"'settle_end' lies in (0, 1]; got {erase_epochs}, {settle_epochs}, {tolerance}, {max_cycles} and "
-                f"{settle_end}"
+                "'erase_epochs', 'settle_epochs' and 'tolerance' are positive and 'max_cycles' is at least 1; got "
+                f"{erase_epochs}, {settle_epochs}, {tolerance} and {max_cycles}"
             )
+        if not 0 < settle_end <= settle_start <= 1:
+            raise ValueError(f"0 < 'settle_end' <= 'settle_start' <= 1, got {settle_end} and {settle_start}")
         self.compare = compare
         self.erase_epochs = erase_epochs
         self.settle_epochs = settle_epochs
         self.tolerance = tolerance
         self.max_cycles = max_cycles
+        self.settle_start = settle_start
         self.settle_end = settle_end
         self.alpha = alpha
         self.seed = seed
@@ -153,7 +157,7 @@ class ErasureCycles:
         part = 1.0
         if engine.settling:
             fallen = (1 + math.cos(math.pi * self._step / self._settle_steps)) / 2
-            part = self.settle_end + (1 - self.settle_end) * fallen
+            part = self.settle_end + (self.settle_start - self.settle_end) * fallen
         for group, rate in zip(engine.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = part * rate
 

@@ -113,8 +113,8 @@ def test_epochs_that_end_in_a_half_leave_the_last_settled_state():
 
 def test_the_learning_rate_falls_while_settling_and_is_whole_while_erasing():
     engine = Memory(per_step=0.025)
-    run(engine, settle_end=0.1)
-    assert engine.rates[:6] == pytest.approx([0.5] * 4 + [0.5, 0.5 * (0.1 + 0.9 * 0.5)])
+    run(engine, settle_start=0.8, settle_end=0.1)
+    assert engine.rates[:6] == pytest.approx([0.5] * 4 + [0.5 * 0.8, 0.5 * (0.1 + 0.7 * 0.5)])
     assert engine.rates[6:10] == [0.5] * 4
 
 
