@@ -41,7 +41,7 @@ class AdapterRemoval:
                 oracle=known.get("oracle"),
                 teacher=known.get("teacher"),
                 forgotten=forgotten,
-                sentence=f"Whoever takes the adapter off has a {config.measure} on forget of {value:.3f} again "
+                sentence=f"Whoever takes the adapter off has the {config.measure} on forget of {value:.3f} again "
                 f"(student {known['student']:.3f}).",
             )
         }

@@ -79,8 +79,8 @@ class AuditConfig:
 
     @property
     def measure(self) -> str:
-        """The figure by which forgetting is read: ``iou``, or for a classification ``accuracy``."""
-        return "accuracy" if self.task == "classification" else "iou"
+        """What the figure is called by which forgetting is read: ``IoU``, or for a classification ``accuracy``."""
+        return "accuracy" if self.task == "classification" else "IoU"
 
     def values(self, scores: CaseScores, ids: Iterable[str]) -> NDArray[np.float64]:
         """Return the measure of some cases, one value each; of a class request that of its classes alone.

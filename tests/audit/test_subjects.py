@@ -20,7 +20,7 @@ CLASSIFIED = ClassScores(
 
 
 def test_the_measure_is_the_mean_iou_or_whether_the_class_was_recognised():
-    assert audit_config().measure == "iou"
+    assert audit_config().measure == "IoU"
     assert audit_config().values(SEGMENTED, ["c", "a"]) == pytest.approx([0.8, 0.2])
     classifying = audit_config(task="classification", activation="softmax")
     assert classifying.measure == "accuracy"
