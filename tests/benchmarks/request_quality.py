@@ -248,6 +248,7 @@ def measure(study: Study, seed: int, names: list[str], arguments: argparse.Names
     folder.mkdir(parents=True, exist_ok=True)
     common: dict[str, object] = {"dataset_dir": Path(arguments.data).resolve(), "seed": seed}
     common["device"] = arguments.device
+    common["tier"] = "none"  # the goals are read off the scores alone
     start_run = leave if arguments.collect else run_bundle
     first, second = folder / "teacher", folder / "oracle"
     start_run("teaching", study.bundle, first, **common)
