@@ -56,7 +56,7 @@ def test_shadow_models_of_a_classifier_forget_a_class(lesions, tmp_path) -> None
 def test_without_retain_cases_there_is_nothing_to_draw_from(volumes, tmp_path) -> None:
     (tmp_path / "request.yaml").write_text("classes: [posterior]\n")
     settings = {**volumes, "request": str(tmp_path / "request.yaml"), "audit#tests#only": ["shadow"]}
-    with pytest.raises(SystemExit, match="halves of the retain cases; there are only 0"):
+    with pytest.raises(SystemExit, match="halves of the retain cases, whole groups each, and there is none"):
         audited("hippocampus_unlearn", tmp_path / "out", **settings)
     assert not (tmp_path / "out/teacher").exists()
 
