@@ -9,11 +9,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monai_unlearn.audit.draws import draw_sides
-from monai_unlearn.audit.features import read_models, stages_of
 from monai_unlearn.audit.finding import Finding
 from monai_unlearn.audit.membership import too_few
-from monai_unlearn.audit.probe import fit_probe, stratified_folds
+from monai_unlearn.audit.probe import by_stage, fit_probe, stratified_folds
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 
 __all__ = ["InformationDifference", "probe_information"]
@@ -96,22 +94,21 @@ class InformationDifference:
         if reason := too_few({"forget": len(forget), "unseen": len(unseen)}):
             nothing = Finding(value=None, forgotten=forgotten, sentence="Not measured.", reason=reason)
             return {"information": nothing, "difference": nothing}
-        ids = draw_sides(forget, unseen, self.most, seed=config.seed)
-        members = np.arange(len(ids)) < len(ids) // 2
-        stages = stages_of(models, cases, config, ids[0])
-        series = {
-            role: [
-                probe_information(found, members, folds=self.folds, penalties=self.penalties, seed=config.seed)
-                for found in features.values()
-            ]
-            for role, features in read_models(models, cases, config, ids, stages).items()
-        }
+        stages, count, series = by_stage(
+            models,
+            cases,
+            config,
+            most=self.most,
+            measure=lambda found, members: probe_information(
+                found, members, folds=self.folds, penalties=self.penalties, seed=config.seed
+            ),
+        )
         sums = {role: float(np.sum(curve)) for role, curve in series.items()}
         lead = sums["teacher"] - sums["oracle"]
         measurable = lead >= SMALLEST_INFORMATION * len(stages)
         share = (sums["student"] - sums["oracle"]) / lead if measurable else None
         told = f"{sums['student']:.3f} nats about forget or unseen (oracle {sums['oracle']:.3f}, teacher "
-        details = {"stages": [stage.name for stage in stages], "cases_on_each_side": len(ids) // 2}
+        details = {"stages": [stage.name for stage in stages], "cases_on_each_side": count}
         return {
             "information": Finding(
                 value=sums["student"],

@@ -13,7 +13,7 @@ from torch import nn
 from monai_unlearn.audit.draws import draw_cases
 from monai_unlearn.audit.finding import Finding
 from monai_unlearn.audit.membership import MINIMUM_CASES, too_few
-from monai_unlearn.audit.probe import fit_probe, stratified_folds
+from monai_unlearn.audit.probe import ProbeSettings, fit_probe, stratified_folds
 from monai_unlearn.audit.scores import ClassScores
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 from monai_unlearn.engines import predict_cases
@@ -27,7 +27,7 @@ _SMALLEST = 1e-4  # below this probabilities are alike to an attacker
 
 
 @dataclass(frozen=True, kw_only=True)
-class NearestNeighbourMembership:
+class NearestNeighbourMembership(ProbeSettings):
     """MIA-NN for a request of classes (after TRW, arXiv 2506.20893): where does the forgotten class go?
 
     A retrained network gives a class that it never saw to similar classes, in its own way. The neighbour is the
@@ -49,13 +49,6 @@ class NearestNeighbourMembership:
     name: ClassVar[str] = "nearest_neighbour_membership"
     tier: ClassVar[int] = 1
     needs_oracle: ClassVar[bool] = True
-    folds: int = 5
-    penalty: float = 1.0
-    most: int = 64
-
-    def __post_init__(self) -> None:
-        if self.folds < 2 or self.penalty <= 0 or self.most < 1:
-            raise ValueError(f"folds is 2 or more, penalty positive, most 1 or more: {self}")
 
     def __call__(self, models: AuditModels, cases: AuditCases, config: AuditConfig) -> dict[str, Finding]:
         """Return ``accuracy``: the student's, with the oracle's beside it and their gap in the details."""

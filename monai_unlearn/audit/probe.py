@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -14,6 +15,7 @@ from monai_unlearn.audit.draws import draw_sides
 from monai_unlearn.audit.features import read_models, stages_of
 from monai_unlearn.audit.finding import Finding, said_beside
 from monai_unlearn.audit.membership import too_few
+from monai_unlearn.audit.stages import Stage
 from monai_unlearn.audit.subjects import AuditCases, AuditConfig, AuditModels
 from monai_unlearn.metrics import membership_auc
 
@@ -44,7 +46,29 @@ class Probe(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearProbe:
+class ProbeSettings:
+    """What tests by a cross-validated logistic probe have in common.
+
+    Args:
+        folds: of the cross-validation.
+        penalty: weight of half the squared norm of the probe, against the sum of the samples' log-losses.
+        most: the largest number of samples on each side.
+
+    Raises:
+        ValueError: if ``folds`` is below 2, or another number is not positive.
+    """
+
+    folds: int = 5
+    penalty: float = 1.0
+    most: int = 64
+
+    def __post_init__(self) -> None:
+        if self.folds < 2 or self.penalty <= 0 or self.most < 1:
+            raise ValueError(f"folds is 2 or more, penalty positive, most 1 or more: {self}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearProbe(ProbeSettings):
     """Linear probe per stage: is membership written in the representation, whatever the outputs say?
 
     A logistic probe learns to tell forget from unseen cases by a stage's features, averaged over positions; its AUC is
@@ -63,13 +87,6 @@ class LinearProbe:
     name: ClassVar[str] = "linear_probe"
     tier: ClassVar[int] = 0
     needs_oracle: ClassVar[bool] = False
-    folds: int = 5
-    penalty: float = 1.0
-    most: int = 64
-
-    def __post_init__(self) -> None:
-        if self.folds < 2 or self.penalty <= 0 or self.most < 1:
-            raise ValueError(f"folds is 2 or more, penalty positive, most 1 or more: {self}")
 
     def __call__(self, models: AuditModels, cases: AuditCases, config: AuditConfig) -> dict[str, Finding]:
         """Return ``auc``: the student's at the stage that betrays the teacher most, with all stages as curves."""
@@ -77,16 +94,15 @@ class LinearProbe:
         forgotten = "the oracle's AUC, at every stage"
         if reason := too_few({"forget": len(forget), "unseen": len(unseen)}):
             return {"auc": Finding(value=None, forgotten=forgotten, sentence="Not probed.", reason=reason)}
-        ids = draw_sides(forget, unseen, self.most, seed=config.seed)
-        members = np.arange(len(ids)) < len(ids) // 2
-        stages = stages_of(models, cases, config, ids[0])
-        series = {
-            role: [
-                probe_auc(found, members, folds=self.folds, penalty=self.penalty, seed=config.seed)
-                for found in features.values()
-            ]
-            for role, features in read_models(models, cases, config, ids, stages).items()
-        }
+        stages, count, series = by_stage(
+            models,
+            cases,
+            config,
+            most=self.most,
+            measure=lambda found, members: probe_auc(
+                found, members, folds=self.folds, penalty=self.penalty, seed=config.seed
+            ),
+        )
         worst = int(np.argmax(series["teacher"]))
         at = {role: curve[worst] for role, curve in series.items()}
         return {
@@ -102,10 +118,38 @@ class LinearProbe:
                 details={
                     "stages": [stage.name for stage in stages],
                     "stage": stages[worst].name,
-                    "cases_on_each_side": len(ids) // 2,
+                    "cases_on_each_side": count,
                 },
             )
         }
+
+
+def by_stage(
+    models: AuditModels,
+    cases: AuditCases,
+    config: AuditConfig,
+    *,
+    most: int,
+    measure: Callable[[Array, NDArray[np.bool_]], float],
+) -> tuple[Sequence[Stage], int, dict[str, list[float]]]:
+    """Measure at every stage of every model how its features tell forget from unseen cases.
+
+    Args:
+        models: the networks by role.
+        cases: the cases.
+        config: how the networks are read.
+        most: the largest number of cases on each side.
+        measure: of features, shape ``(N, D)``, and of which of them are those of forget cases.
+
+    Returns:
+        The stages, the number of cases on each side, and the figures by role, one for each stage.
+    """
+    ids = draw_sides(cases.subsets["forget"], cases.subsets["unseen"], most, seed=config.seed)
+    members = np.arange(len(ids)) < len(ids) // 2
+    stages = stages_of(models, cases, config, ids[0])
+    features = read_models(models, cases, config, ids, stages)
+    series = {role: [measure(found, members) for found in of_role.values()] for role, of_role in features.items()}
+    return stages, len(ids) // 2, series
 
 
 def fit_probe(features: Array, members: NDArray[np.bool_], *, penalty: float) -> Probe:
